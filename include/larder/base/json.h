@@ -1,0 +1,84 @@
+/* json.h: JSON read into a small tree that remembers places, and written by hand.
+ *
+ * yajl's streaming parser stands behind it and nowhere else (its tree API cuts strings at NUL,
+ * knows no place and overflows the stack). Duplicate members are an error, depth and size have
+ * limits. Numbers keep their text. Thread: the owner's. Source: RFC 8259, RFC 6901 (pointers).
+ */
+#ifndef LARDER_BASE_JSON_H
+#define LARDER_BASE_JSON_H
+
+#include <larder/base/buf.h>
+#include <larder/base/err.h>
+#include <larder/base/macros.h>
+
+enum json_type {
+    JSON_NULL,
+    JSON_FALSE,
+    JSON_TRUE,
+    JSON_NUMBER, /* text is the number as written */
+    JSON_STRING, /* text is decoded UTF-8, may hold NUL */
+    JSON_ARRAY,
+    JSON_OBJECT,
+};
+
+struct json {
+    enum json_type type;
+    struct span name;         /* as a member: its name; else empty */
+    struct span text;         /* of a string or number */
+    struct json *first, *next; /* first child; next sibling */
+    struct json *parent;      /* NULL at the root */
+    size_t count;             /* children */
+    uint32_t offset;          /* byte in the source where the value starts */
+    uint32_t name_offset;     /* byte where the member's name starts */
+};
+
+struct json_doc; /* owns the tree and all its text */
+
+enum json_flags { JSON_COMMENTS = 1 }; /* slash-slash and slash-star comments, for config */
+
+/* Parses all of <text> (borrowed only for the call). ERR_SYNTAX fills err->where with
+ * "<file>:line:col" and says what is wrong. <file> may be NULL (then "line:col"). Depth over
+ * <max_depth> and duplicate members are ERR_SYNTAX, too. */
+must_check enum err_code json_parse(struct span text, const char *file, unsigned flags,
+                                    unsigned max_depth, struct json_doc **ret_doc, struct err *err);
+void json_doc_free(struct json_doc *doc);
+void json_doc_freep(struct json_doc **doc);
+const struct json *json_root(const struct json_doc *doc);
+
+/* Member <name> of an object; NULL if absent or <j> is no object (or is NULL). */
+const struct json *json_member(const struct json *j, struct span name);
+/* What an RFC 6901 pointer ("" or "/a/0/b") names, or NULL. */
+const struct json *json_pointer(const struct json *root, struct span pointer);
+/* Line and column, both from 1, of byte <offset> in the text the document was parsed from. */
+void json_place(const struct json_doc *doc, uint32_t offset, unsigned *ret_line, unsigned *ret_col);
+/* "$.routes[0].ttl" of a node. */
+void json_path_format(const struct json *j, struct buf *out);
+/* Canonical form: members sorted by name, no white space, number texts kept. Equal documents (but
+ * for order and space) give equal bytes. */
+void json_canonical_format(const struct json *j, struct buf *out);
+const char *json_type_name(enum json_type t);
+
+/* Writer: knows where commas go; strings are escaped, invalid UTF-8 becomes U+FFFD. */
+struct json_writer {
+    struct buf *out;
+    bool need_comma;
+};
+void json_writer_init(struct json_writer *w, struct buf *out);
+/* <name> is NULL in arrays and at the root. */
+void json_write_object(struct json_writer *w, const char *name);
+void json_write_object_end(struct json_writer *w);
+void json_write_array(struct json_writer *w, const char *name);
+void json_write_array_end(struct json_writer *w);
+void json_write_span(struct json_writer *w, const char *name, struct span value);
+void json_write_str(struct json_writer *w, const char *name, const char *value); /* NULL: null */
+void json_write_u64(struct json_writer *w, const char *name, uint64_t value);
+void json_write_i64(struct json_writer *w, const char *name, int64_t value);
+/* With <decimals> digits after a point whatever the locale; NaN and infinities become null. */
+void json_write_double(struct json_writer *w, const char *name, double value, int decimals);
+void json_write_bool(struct json_writer *w, const char *name, bool value);
+/* A member whose name is a span (a route's name from the config). */
+void json_write_name(struct json_writer *w, struct span name); /* then call with name == NULL */
+/* The quoted and escaped form of <s> alone. */
+void json_string_format(struct span s, struct buf *out);
+
+#endif

@@ -1,0 +1,92 @@
+/* config.h: the configuration as larder uses it: read, checked whole, then immutable.
+ *
+ * Thread any, after config_load(). Memory: config_free() frees all; spans point into it.
+ */
+#ifndef LARDER_CONFIG_CONFIG_H
+#define LARDER_CONFIG_CONFIG_H
+
+#include <larder/base/log.h>
+#include <larder/config/route.h>
+
+enum { CONFIG_ERRORS_MAX = 50, CONFIG_LISTEN_MAX = 8, CONFIG_SERVERS_MAX = 32 };
+
+struct address {
+    char host[256]; /* "127.0.0.1", "::1", "localhost"; without brackets */
+    uint16_t port;  /* 0 for a listener: the system chooses */
+};
+
+struct upstream_config {
+    struct span name;
+    unsigned server_count;
+    struct address server[CONFIG_SERVERS_MAX];
+    unsigned max_connections;   /* for each worker and server */
+    unsigned min_idle;          /* kept open for each worker and server */
+    uint64_t connect_timeout_ms, first_byte_timeout_ms, between_bytes_timeout_ms;
+    uint64_t send_timeout_ms, idle_timeout_ms;
+    unsigned queue_max;         /* requests that may wait for a connection, for each worker */
+    uint64_t queue_timeout_ms;
+};
+
+struct cidr {
+    uint8_t addr[16]; /* IPv4 as ::ffff:a.b.c.d */
+    unsigned prefix_bits; /* of 128 */
+};
+
+struct control_config {
+    bool enabled;          /* a control listener is configured (default: 127.0.0.1:8081) */
+    struct address listen;
+    bool mount;            /* also at /api/cache/ and /health/ on the public listeners */
+    struct span token;     /* empty: none */
+    unsigned allow_count;  /* who may change things without a token; default loopback */
+    struct cidr allow[32];
+};
+
+struct config {
+    unsigned listen_count;
+    struct address listen[CONFIG_LISTEN_MAX];
+    unsigned workers; /* resolved: at least 1 */
+    struct control_config control;
+    unsigned upstream_count;
+    struct upstream_config *upstreams;
+    unsigned route_count;
+    struct route *routes; /* the last one is the implicit "pass": everything else, not cached */
+    struct {
+        uint64_t max_bytes, max_entries, max_object_bytes;
+        unsigned waiters_max;
+        uint64_t wait_timeout_ms;   /* a coalesced request waits so long, then fetches itself */
+        uint64_t pass_memory_ms;    /* hit-for-miss lasts so long */
+    } cache;
+    struct {
+        uint64_t head_bytes, body_bytes, key_body_bytes; /* key_body_bytes: bodies read for keys */
+        uint64_t head_timeout_ms, idle_timeout_ms, body_timeout_ms, send_timeout_ms;
+        unsigned connections; /* for each worker */
+    } limits;
+    unsigned trusted_count;
+    struct cidr trusted[32]; /* peers whose X-Forwarded-* and X-Request-Id are believed */
+    struct {
+        enum log_level level;
+        struct span access; /* "stdout", "off" or a path; NUL-terminated */
+    } log;
+    struct span secret; /* for HMACs of secret parameters; random where the config gives none */
+    bool secret_is_random;
+    uint64_t drain_timeout_ms;
+};
+
+/* Reads and checks <path>. On any error *ret_config is untouched, and errs[0..*ret_errs) tell all
+ * that was found (at most <max>), each with file:line:col and JSON path in `where`. <warn> lines
+ * go to log_warn by the caller through config_warnings(). */
+must_check enum err_code config_load(const char *path, struct config **ret_config,
+                                     struct err *errs, unsigned max, unsigned *ret_errs);
+/* The same from text; <name> stands for the file in messages. */
+must_check enum err_code config_parse(struct span text, const char *name,
+                                      struct config **ret_config, struct err *errs, unsigned max,
+                                      unsigned *ret_errs);
+void config_free(struct config *c);
+void config_freep(struct config **c);
+
+/* Prints the routes and limits as understood, for people (larder -t). */
+void config_explain(const struct config *c, struct buf *out);
+
+bool cidr_contains(const struct cidr *list, unsigned count, const uint8_t addr[16]);
+
+#endif

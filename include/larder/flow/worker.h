@@ -1,0 +1,49 @@
+/* worker.h: one thread with its loop, its listeners, its upstream pools and its counters.
+ *
+ * Thread  worker_new, worker_listen, worker_start, worker_join, worker_free: main; the rest as said
+ * Memory  worker_free() after worker_join(); everything in `shared` outlives all workers
+ */
+#ifndef LARDER_FLOW_WORKER_H
+#define LARDER_FLOW_WORKER_H
+
+#include <larder/cache/store.h>
+#include <larder/flow/counters.h>
+#include <larder/net/loop.h>
+#include <larder/net/upstream.h>
+
+struct worker;
+
+/* What all workers share; immutable but for what has its own locks. */
+struct shared {
+    const struct config *config;
+    struct store *store;
+    struct upstream **upstreams; /* as config->upstreams */
+    struct worker **workers;
+    unsigned worker_count;
+    mono_ms started_mono_ms;
+    int64_t started_unix_ms;
+    /* A request for a control route that is mounted on the public listeners: the callee takes it
+     * as a gate's on_request does. In the worker's thread, <mailbox> is the worker's. */
+    bool (*is_control)(const struct head *h);
+    void (*on_control)(void *control, struct gate *g, const struct head *h,
+                       struct mailbox *mailbox);
+    void *control;
+};
+
+struct worker *worker_new(unsigned index, struct shared *shared);
+/* Listens on all of config->listen; ports that were 0 are written back into <addresses>. */
+must_check enum err_code worker_listen(struct worker *w, struct address *addresses,
+                                       struct err *err);
+must_check enum err_code worker_start(struct worker *w); /* its thread begins */
+/* From any thread: accepts no more, finishes what is in flight, then ends; at the latest after
+ * <deadline_ms>. */
+void worker_drain(struct worker *w, uint64_t deadline_ms);
+void worker_join(struct worker *w);
+void worker_stop_upstreams(struct worker *w); /* after all have been joined, before any free */
+void worker_free(struct worker *w);
+
+/* Read by any thread. <route> counters are config->route_count long. */
+const struct route_counters *worker_route_counters(const struct worker *w);
+const struct worker_counters *worker_counters(const struct worker *w);
+
+#endif

@@ -1,0 +1,20 @@
+/* vary.h: the secondary key (RFC 9111 section 4.1). Thread any; no allocation.
+ *
+ * A variant's key is its request's values of the fields that Vary names: normalised (members
+ * trimmed, repeated lines joined, Accept-Encoding reduced to a sorted set of br, gzip, zstd and
+ * identity) and escaped.
+ */
+#ifndef LARDER_HTTP_VARY_H
+#define LARDER_HTTP_VARY_H
+
+#include <larder/base/buf.h>
+#include <larder/http/head.h>
+
+/* Writes the names in all Vary fields of <response>, lower case, sorted, unique, joined by commas;
+ * Accept-Encoding is added where there is a Content-Encoding. Empty: no Vary. False: Vary is `*`. */
+bool vary_names(const struct head *response, struct buf *out);
+/* Appends the values that <request> has for <names> (as vary_names wrote them): "name=value" each
+ * behind a "|". Absent and empty fields differ. */
+void vary_key(const struct head *request, struct span names, struct buf *out);
+
+#endif

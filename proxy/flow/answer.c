@@ -1,0 +1,214 @@
+/* Answers: a response's head as clients get it, the entry made of it, and the few lines that
+ * differ each time. */
+#include "flow-internal.h"
+
+#include <larder/http/conditional.h>
+#include <larder/http/date.h>
+
+#include <stdlib.h>
+
+static bool is_sane_id(struct span id)
+{
+    if (id.len == 0 || id.len > 128)
+        return false;
+    for (size_t i = 0; i < id.len; i++) {
+        char c = id.p[i];
+        bool ok = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+                  c == '.' || c == '_' || c == '-';
+        if (!ok)
+            return false;
+    }
+    return true;
+}
+
+/* A trusted peer's id is kept; otherwise 16 hex digits, unique in the fleet by their random seed. */
+void request_id_make(struct worker *w, const struct head *h, const struct gate *g, struct buf *out)
+{
+    const struct config *c = w->config;
+    const struct field *f = c->trusted_count ? head_field(h, FIELD_X_REQUEST_ID) : NULL;
+    if (f && is_sane_id(f->value) &&
+        cidr_contains(c->trusted, c->trusted_count, gate_peer_addr(g))) {
+        buf_add_span(out, f->value);
+        return;
+    }
+    uint64_t x = w->id_seed + w->id_next++ * 0x9e3779b97f4a7c15u; /* a Weyl sequence: no repeat */
+    char hex[REQUEST_ID_LEN];
+    for (int i = REQUEST_ID_LEN - 1; i >= 0; i--, x >>= 4)
+        hex[i] = "0123456789abcdef"[x & 15];
+    buf_add(out, hex, sizeof(hex));
+}
+
+void answer_lines_format(const struct answer_lines *l, mono_ms now, struct buf *out)
+{
+    buf_add_str(out, "Age: ");
+    buf_add_u64(out, entry_age_s(l->entry, now));
+    buf_add_str(out, "\r\nCache-Status: larder; ");
+    if (l->cache_status.len) {
+        buf_add_span(out, l->cache_status);
+    } else {
+        int64_t ttl = entry_ttl_s(l->entry, now);
+        buf_add_str(out, "hit; ttl=");
+        if (ttl < 0)
+            buf_add_char(out, '-');
+        buf_add_u64(out, (uint64_t)(ttl < 0 ? -ttl : ttl));
+    }
+    buf_add_str(out, "\r\nX-Request-Id: ");
+    buf_add_span(out, l->id);
+    if (l->close)
+        buf_add_str(out, "\r\nConnection: close\r\n\r\n");
+    else if (l->keep_alive_10)
+        buf_add_str(out, "\r\nConnection: keep-alive\r\n\r\n");
+    else
+        buf_add_str(out, "\r\n\r\n");
+}
+
+static void add_date(struct buf *out)
+{
+    char date[DATE_LEN];
+    date_format(unix_now_ms() / 1000, date);
+    buf_add_str(out, "Date: ");
+    buf_add(out, date, sizeof(date));
+    buf_add_str(out, "\r\n");
+}
+
+static void add_line(struct buf *out, struct span name, struct span value)
+{
+    buf_add_span(out, name);
+    buf_add_str(out, ": ");
+    buf_add_span(out, value);
+    buf_add_str(out, "\r\n");
+}
+
+static void add_status_line(const struct head *h, struct buf *out)
+{
+    buf_add_str(out, "HTTP/1.1 ");
+    buf_add_u64(out, h->status);
+    buf_add_char(out, ' ');
+    buf_add_span(out, h->reason);
+    buf_add_str(out, "\r\n");
+}
+
+/* Fields that larder writes itself or that mean something between it and the upstream only. */
+static bool is_ours(const struct field *f, bool for_store)
+{
+    switch (f->id) {
+    case FIELD_CONTENT_LENGTH:
+    case FIELD_VIA:
+    case FIELD_X_REQUEST_ID:
+    case FIELD_LARDER_CACHE_CONTROL:
+        return true;
+    case FIELD_AGE:
+        return for_store;
+    case FIELD_CACHE_STATUS:
+        return for_store;
+    default:
+        return false;
+    }
+}
+
+void answer_head_format(const struct head *h, bool strip_set_cookie, bool for_store,
+                        struct buf *out)
+{
+    add_status_line(h, out);
+    for (unsigned i = 0; i < h->field_count; i++) {
+        const struct field *f = &h->fields[i];
+        if (is_ours(f, for_store) || field_is_hop_by_hop(h, f) ||
+            (strip_set_cookie && f->id == FIELD_SET_COOKIE))
+            continue;
+        add_line(out, f->name, f->value);
+    }
+    if (!head_field(h, FIELD_DATE))
+        add_date(out); /* RFC 9110 section 6.6.1 */
+    buf_add_str(out, "Via: ");
+    for (unsigned i = 0; i < h->field_count; i++) {
+        if (h->fields[i].id == FIELD_VIA && h->fields[i].value.len) {
+            buf_add_span(out, h->fields[i].value);
+            buf_add_str(out, ", ");
+        }
+    }
+    buf_add_str(out, "1.1 larder\r\n");
+}
+
+/* RFC 9110 section 15.4.5: what a 200 would have said of these goes into the 304. */
+static void format_304(const struct head *h, struct span etag, struct buf *out)
+{
+    buf_add_str(out, "HTTP/1.1 304 Not Modified\r\n");
+    for (unsigned i = 0; i < h->field_count; i++) {
+        const struct field *f = &h->fields[i];
+        if (is_ours(f, true) || field_is_hop_by_hop(h, f) || f->id == FIELD_ETAG)
+            continue;
+        if (f->id == FIELD_CONTENT_TYPE || f->id == FIELD_CONTENT_ENCODING ||
+            f->id == FIELD_SET_COOKIE)
+            continue;
+        add_line(out, f->name, f->value);
+    }
+    if (!head_field(h, FIELD_DATE))
+        add_date(out);
+    if (etag.len)
+        add_line(out, SPAN_LIT("ETag"), etag);
+    buf_add_str(out, "Via: 1.1 larder\r\n");
+}
+
+bool answer_is_not_modified(const struct head *request, const struct entry *e)
+{
+    if (e->status != 200 || (request->method != METHOD_GET && request->method != METHOD_HEAD))
+        return false;
+    return conditional_is_not_modified(request, e->etag, e->last_modified_unix_s);
+}
+
+/* A strong validator where the app gives none, so that clients of legacy apps get their 304s. */
+static struct span make_etag(const struct head *h, struct span body, char block[40])
+{
+    const struct field *f = head_field(h, FIELD_ETAG);
+    if (f)
+        return f->value;
+    if (h->status != 200)
+        return span_of(NULL, 0);
+    uint8_t digest[32];
+    digest_of(body.p, body.len, digest);
+    block[0] = '"';
+    hex_format(digest, 16, block + 1);
+    block[33] = '"';
+    return span_of(block, 34);
+}
+
+struct entry *answer_entry_new(const struct route *r, const struct cache_key *key,
+                               const struct tag_stamp *tags, const struct head *h,
+                               struct span body, uint64_t lifetime_ms, uint64_t age_ms, mono_ms now)
+{
+    char etag_block[40];
+    struct span etag = make_etag(h, body, etag_block);
+    cleanup(buf_fini) struct buf head;
+    cleanup(buf_fini) struct buf head_304;
+    buf_init(&head, 256 * 1024);
+    buf_init(&head_304, 256 * 1024);
+    answer_head_format(h, true, true, &head);
+    if (etag.len && !head_field(h, FIELD_ETAG))
+        add_line(&head, SPAN_LIT("ETag"), etag);
+    if (status_has_body(h->status, METHOD_GET)) {
+        buf_add_str(&head, "Content-Length: ");
+        buf_add_u64(&head, body.len);
+        buf_add_str(&head, "\r\n");
+    }
+    format_304(h, etag, &head_304);
+    if (head.failed || head_304.failed)
+        return NULL;
+    int64_t modified = -1;
+    const struct field *lm = head_field(h, FIELD_LAST_MODIFIED);
+    if (lm && !date_parse(lm->value, unix_now_ms() / 1000, &modified))
+        modified = -1;
+    struct entry_parts parts = {.kind = ENTRY_RESPONSE,
+                                .route = r->index,
+                                .status = (uint16_t)h->status,
+                                .key = key,
+                                .tags = tags,
+                                .stored_mono_ms = now,
+                                .age_at_store_ms = age_ms,
+                                .lifetime_ms = lifetime_ms,
+                                .last_modified_unix_s = modified,
+                                .head = buf_span(&head),
+                                .head_304 = buf_span(&head_304),
+                                .body = body,
+                                .etag = etag};
+    return entry_new(&parts);
+}

@@ -1,0 +1,98 @@
+/* flow.h: a flow's insides, shared by flow.c (its states), flow_cache.c (store and flights),
+ * flow_stream.c (passing through) and flow_reply.c (answers of the cache and of our own). */
+#ifndef LARDER_FLOW_FLOW_H
+#define LARDER_FLOW_FLOW_H
+
+#include "flow-internal.h"
+
+#include <larder/net/reply.h>
+
+enum flow_state {
+    FLOW_ROUTE,
+    FLOW_READ_BODY,
+    FLOW_LOOKUP,
+    FLOW_WAIT, /* for a flight: our own fetch's or another's */
+    FLOW_PASS,
+    FLOW_STREAM,
+    FLOW_DELIVER,
+    FLOW_FAIL,
+    FLOW_DONE,
+    FLOW_PAUSE, /* not a state: an event will resume the flow */
+};
+
+/* A flow's place in another's flight. It outlives a flow that leaves: its letter frees it. */
+struct waiter {
+    struct flight_waiter base;
+    struct letter letter;
+    struct mailbox *home;
+    struct flow *flow; /* touched in the home thread only; NULL: it has left */
+    struct entry *entry, *vary;
+    enum flight_outcome outcome;
+    int error;
+};
+
+struct flow {
+    struct list link;
+    struct worker *w;
+    struct gate *gate;
+    const struct head *head;
+    enum flow_state state;
+    struct timer *timer;
+    bool is_timeout;
+    uint64_t started_us;
+    struct buf id;
+    char id_block[128];
+
+    struct lookup l;
+    char key_block[KEY_BYTES_MAX];
+    bool has_key;
+    enum reason reason;
+    enum store_miss miss;
+    uint64_t body_limit;
+    struct evbuffer *body; /* read for the key; goes upstream first */
+    bool is_body_whole;
+    struct json_doc *json;
+
+    struct fetch *fetch;   /* our own */
+    struct waiter *waiter; /* our place in another's */
+    bool is_led, is_coalesced;
+    bool is_landed;
+    enum flight_outcome landed;
+    int landed_error;
+    bool is_stored;
+    struct entry *entry, *vary;
+
+    /* stream */
+    const struct head *stream_head; /* the upstream's answer; its head has not been written yet */
+    enum store_verdict verdict;
+    bool head_written, is_head_only, is_chunked, is_ended, is_upload_done, is_upload_failed;
+    enum upstream_error stream_error;
+
+    struct problem problem;
+    char detail[256];
+    const char *outcome;
+    unsigned status;
+    uint64_t body_bytes, upstream_us, age_s;
+};
+
+void flow_run(struct flow *f);
+enum flow_state flow_fail(struct flow *f, unsigned status, const char *type, const char *detail);
+enum flow_state flow_fail_upstream(struct flow *f, enum upstream_error e);
+void flow_log(struct flow *f);
+
+/* flow_cache.c */
+enum flow_state flow_begin(struct flow *f);
+bool flow_is_our_variant(struct flow *f);
+
+/* flow_stream.c */
+enum flow_state flow_step_pass(struct flow *f);
+enum flow_state flow_step_stream(struct flow *f);
+bool flow_start_fetch(struct flow *f, struct flight *flight);
+/* The Cache-Status member of an answer that was fetched. */
+void flow_cache_status_format(const struct flow *f, unsigned status, struct buf *out);
+
+/* flow_reply.c */
+enum flow_state flow_step_deliver(struct flow *f);
+enum flow_state flow_step_fail(struct flow *f);
+
+#endif

@@ -1,0 +1,290 @@
+/* Passing through: the client's body goes up, the upstream's answer comes down, both by pieces,
+ * each side held back while the other is full. */
+#include "flow.h"
+
+#include <stdio.h>
+
+static const char *fwd_word(const struct flow *f)
+{
+    switch (f->reason) {
+    case REASON_METHOD:
+        return "method";
+    case REASON_EXPIRED:
+        return "stale";
+    case REASON_INVALIDATED:
+        return "miss";
+    case REASON_ABSENT:
+    case REASON_HIT_FOR_MISS:
+    case REASON_WAITERS_FULL:
+    case REASON_WAIT_TIMEOUT:
+    case REASON_UNSTORABLE:
+        return "uri-miss";
+    default:
+        return "bypass";
+    }
+}
+
+void flow_cache_status_format(const struct flow *f, unsigned status, struct buf *out)
+{
+    buf_add_str(out, "fwd=");
+    buf_add_str(out, fwd_word(f));
+    buf_add_str(out, "; fwd-status=");
+    buf_add_u64(out, status);
+    if (f->is_stored) {
+        buf_add_str(out, "; stored; ttl=");
+        int64_t ttl = entry_ttl_s(f->entry, mono_now_ms());
+        buf_add_u64(out, ttl > 0 ? (uint64_t)ttl : 0);
+    }
+    if (f->is_coalesced)
+        buf_add_str(out, "; collapsed");
+    const char *detail = "";
+    if (f->verdict != STORE_YES)
+        detail = store_verdict_name(f->verdict);
+    else if (f->reason != REASON_ABSENT && f->reason != REASON_EXPIRED)
+        detail = reason_name(f->reason);
+    if (detail[0]) {
+        buf_add_str(out, "; detail=");
+        buf_add_str(out, detail);
+    }
+}
+
+static bool upload_pieces_left(const struct flow *f)
+{
+    return gate_body_state(f->gate) != BODY_NONE && !f->is_body_whole;
+}
+
+/* Formats the request's head and starts the exchange; with a flight it is for the cache. */
+bool flow_start_fetch(struct flow *f, struct flight *flight)
+{
+    const struct head *h = f->head;
+    bool is_streamed = upload_pieces_left(f);
+    bool is_chunked = is_streamed && h->framing == FRAMING_CHUNKED;
+    size_t whole_len = evbuffer_get_length(f->body);
+    struct span whole = span_of(NULL, 0);
+    if (!is_streamed && whole_len > 0)
+        whole = span_of((const char *)evbuffer_pullup(f->body, -1), whole_len);
+    cleanup(buf_fini) struct buf head;
+    buf_init(&head, 1024 * 1024);
+    forward_head_format(f->w->config, h, gate_peer(f->gate), gate_peer_addr(f->gate),
+                        buf_span(&f->id), f->l.route, flight != NULL, is_chunked,
+                        is_streamed ? h->content_length : whole.len, is_streamed || whole.len > 0,
+                        &head);
+    if (head.failed)
+        return false;
+    enum method m = flight && h->method == METHOD_HEAD ? METHOD_GET : h->method;
+    struct fetch_start s = {
+        .w = f->w,
+        .route = f->l.route,
+        .client = f,
+        .flight = flight,
+        .request_text = gate_head_text(f->gate),
+        .exchange = {.head = buf_span(&head),
+                     .method = m,
+                     .body_kind = is_streamed ? EXCHANGE_STREAMED_BODY
+                                  : whole.len ? EXCHANGE_WHOLE_BODY
+                                              : EXCHANGE_NO_BODY,
+                     .body = whole,
+                     .body_chunked = is_chunked,
+                     .first_byte_timeout_ms = f->l.route->first_byte_timeout_ms}};
+    f->fetch = fetch_start(&s);
+    f->is_upload_done = !is_streamed;
+    return f->fetch != NULL;
+}
+
+enum flow_state flow_step_pass(struct flow *f)
+{
+    f->is_led = f->is_coalesced = false;
+    f->stream_head = NULL;
+    if (!flow_start_fetch(f, NULL))
+        return flow_fail(f, 503, "overloaded", "out of memory");
+    if (!f->is_upload_done)
+        gate_body_start(f->gate, f->body_limit);
+    return FLOW_STREAM;
+}
+
+/* Moves what has come from the client on to the upstream, as far as there is room. */
+static void pump_upload(struct flow *f)
+{
+    struct exchange *x = f->fetch ? fetch_exchange(f->fetch) : NULL;
+    if (f->is_upload_done || !x)
+        return;
+    enum body_state state = gate_body_state(f->gate);
+    if (state == BODY_BAD || state == BODY_TOO_LARGE) {
+        f->is_upload_failed = true;
+        return;
+    }
+    if (evbuffer_get_length(f->body) > 0)
+        exchange_send_body(x, f->body); /* what was read for the key */
+    if (exchange_send_pending(x) >= STREAM_HIGH)
+        return; /* on_writable comes */
+    struct evbuffer *body = gate_body(f->gate);
+    if (evbuffer_get_length(body) > 0) {
+        exchange_send_body(x, body);
+        gate_body_taken(f->gate);
+    }
+    if (gate_body_state(f->gate) == BODY_WHOLE && evbuffer_get_length(body) == 0) {
+        exchange_send_end(x);
+        f->is_upload_done = true;
+    }
+}
+
+static void add_framing(struct flow *f, const struct head *h, struct buf *out)
+{
+    bool may_have_body = status_has_body(h->status, f->head->method);
+    if (!may_have_body) {
+        /* HEAD and 304 may tell the length of what they leave out */
+        if (h->has_content_length && h->status != 204 && h->status >= 200) {
+            buf_add_str(out, "Content-Length: ");
+            buf_add_u64(out, h->content_length);
+            buf_add_str(out, "\r\n");
+        }
+        return;
+    }
+    if (h->framing == FRAMING_LENGTH) {
+        buf_add_str(out, "Content-Length: ");
+        buf_add_u64(out, h->content_length);
+        buf_add_str(out, "\r\n");
+    } else if (f->head->minor >= 1) {
+        buf_add_str(out, "Transfer-Encoding: chunked\r\n");
+        f->is_chunked = true;
+    } else {
+        f->problem.close = true; /* HTTP/1.0: the end of the connection ends the body */
+    }
+}
+
+static void write_head(struct flow *f)
+{
+    const struct head *h = f->stream_head;
+    cleanup(buf_fini) struct buf out;
+    buf_init(&out, 512 * 1024);
+    answer_head_format(h, false, false, &out);
+    buf_add_str(&out, "Cache-Status: larder; ");
+    flow_cache_status_format(f, h->status, &out);
+    buf_add_str(&out, "\r\nX-Request-Id: ");
+    buf_add_span(&out, buf_span(&f->id));
+    buf_add_str(&out, "\r\n");
+    add_framing(f, h, &out);
+    bool has_upload = gate_body_state(f->gate) != BODY_NONE &&
+                      gate_body_state(f->gate) != BODY_WHOLE;
+    f->problem.close |= gate_must_close(f->gate) || has_upload;
+    if (f->problem.close)
+        buf_add_str(&out, "Connection: close\r\n");
+    else if (f->head->minor == 0)
+        buf_add_str(&out, "Connection: keep-alive\r\n");
+    buf_add_str(&out, "\r\n");
+    gate_write(f->gate, out.p, out.len);
+    f->head_written = true;
+    f->is_head_only = !status_has_body(h->status, f->head->method);
+    f->status = h->status;
+    f->outcome = f->is_led ? "miss" : "bypass";
+}
+
+/* Moves body bytes down; holds the upstream back while the client is behind. */
+static void pump_download(struct flow *f)
+{
+    struct evbuffer *body = fetch_body(f->fetch);
+    size_t len = evbuffer_get_length(body);
+    if (f->is_head_only) {
+        evbuffer_drain(body, len);
+        return;
+    }
+    if (len > 0) {
+        f->body_bytes += len;
+        if (f->is_chunked) {
+            char size[24];
+            int n = snprintf(size, sizeof(size), "%zx\r\n", len);
+            gate_write(f->gate, size, (size_t)n);
+        }
+        gate_write_buffer(f->gate, body);
+        if (f->is_chunked)
+            gate_write(f->gate, "\r\n", 2);
+    }
+    struct exchange *x = fetch_exchange(f->fetch);
+    if (!x)
+        return;
+    if (gate_pending(f->gate) > STREAM_HIGH)
+        exchange_pause(x);
+    else
+        exchange_resume(x);
+}
+
+static enum flow_state finish(struct flow *f)
+{
+    if (f->is_chunked && !f->is_head_only)
+        gate_write(f->gate, "0\r\n\r\n", 5);
+    flow_log(f);
+    gate_finish(f->gate, f->problem.close);
+    return FLOW_DONE;
+}
+
+/* The answer can no longer be made whole: cut, so that nobody takes it for whole. */
+static enum flow_state cut(struct flow *f)
+{
+    f->outcome = "error";
+    f->problem.type = upstream_error_name(f->stream_error);
+    flow_log(f);
+    struct gate *g = f->gate;
+    if (f->fetch)
+        fetch_leave(take(f->fetch));
+    gate_abort(g);
+    return FLOW_DONE;
+}
+
+enum flow_state flow_step_stream(struct flow *f)
+{
+    pump_upload(f);
+    if (f->is_upload_failed && !f->head_written) {
+        if (gate_body_state(f->gate) == BODY_TOO_LARGE)
+            return flow_fail(f, 413, "body-too-large", "the request's body is over the limit");
+        return flow_fail(f, 400, "bad-body", "the request's chunked body is malformed");
+    }
+    if (f->stream_error || f->is_upload_failed)
+        return f->head_written ? cut(f) : flow_fail_upstream(f, f->stream_error);
+    if (!f->stream_head)
+        return FLOW_PAUSE;
+    if (!f->head_written)
+        write_head(f);
+    if (f->fetch)
+        pump_download(f);
+    if (f->is_head_only && f->fetch && fetch_exchange(f->fetch) && f->is_led) {
+        /* we asked for the whole answer, and the client wants its head only */
+        fetch_leave(take(f->fetch));
+        f->is_ended = true;
+    }
+    return f->is_ended ? finish(f) : FLOW_PAUSE;
+}
+
+void flow_on_stream_head(struct flow *f, const struct head *h, enum store_verdict verdict)
+{
+    f->stream_head = h;
+    f->verdict = verdict;
+    f->upstream_us = fetch_wait_us(f->fetch);
+    flow_run(f);
+}
+
+void flow_on_stream_body(struct flow *f)
+{
+    flow_run(f);
+}
+
+void flow_on_stream_end(struct flow *f)
+{
+    f->is_ended = true;
+    /* the fetch and its head end with this call: take what is left of the body first */
+    if (f->head_written)
+        pump_download(f);
+    f->fetch = NULL;
+    flow_run(f);
+}
+
+void flow_on_stream_error(struct flow *f, enum upstream_error e)
+{
+    f->stream_error = e;
+    f->fetch = NULL;
+    flow_run(f);
+}
+
+void flow_on_writable(struct flow *f)
+{
+    flow_run(f);
+}

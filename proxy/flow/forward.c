@@ -1,0 +1,140 @@
+/* The request's head as the upstream gets it: built anew from parsed fields, end-to-end ones in
+ * their order, framing and forwarding fields of our own.
+ *
+ * A fetch for the cache asks for the whole answer: conditions and ranges are the client's own and
+ * stay behind (RFC 9111 section 4.3.1 would allow ours in their place). */
+#include "flow-internal.h"
+
+static bool is_forwarding(enum field_id id)
+{
+    switch (id) {
+    case FIELD_X_FORWARDED_FOR:
+    case FIELD_X_FORWARDED_HOST:
+    case FIELD_X_FORWARDED_PROTO:
+    case FIELD_X_REAL_IP:
+    case FIELD_FORWARDED:
+    case FIELD_X_REQUEST_ID:
+    case FIELD_X_ORIGINAL_URL: /* unkeyed, and some apps route by them: never from a client */
+    case FIELD_X_REWRITE_URL:
+        return true;
+    default:
+        return false;
+    }
+}
+
+static bool is_client_condition(enum field_id id)
+{
+    switch (id) {
+    case FIELD_IF_MATCH:
+    case FIELD_IF_NONE_MATCH:
+    case FIELD_IF_MODIFIED_SINCE:
+    case FIELD_IF_UNMODIFIED_SINCE:
+    case FIELD_IF_RANGE:
+    case FIELD_RANGE:
+    case FIELD_X_HTTP_METHOD_OVERRIDE: /* would choose another answer under the same key */
+        return true;
+    default:
+        return false;
+    }
+}
+
+static void add_field(struct buf *out, const char *name, struct span value)
+{
+    buf_add_str(out, name);
+    buf_add_str(out, ": ");
+    buf_add_span(out, value);
+    buf_add_str(out, "\r\n");
+}
+
+/* X-Forwarded-*: a trusted peer's are continued, anybody else's are overwritten. */
+static void add_forwarded(const struct head *h, struct span peer, bool is_trusted, struct buf *out)
+{
+    buf_add_str(out, "X-Forwarded-For: ");
+    for (unsigned i = 0; is_trusted && i < h->field_count; i++) {
+        if (h->fields[i].id != FIELD_X_FORWARDED_FOR || h->fields[i].value.len == 0)
+            continue;
+        buf_add_span(out, h->fields[i].value);
+        buf_add_str(out, ", ");
+    }
+    buf_add_span(out, peer);
+    buf_add_str(out, "\r\n");
+    const struct field *proto = is_trusted ? head_field(h, FIELD_X_FORWARDED_PROTO) : NULL;
+    add_field(out, "X-Forwarded-Proto", proto ? proto->value : SPAN_LIT("http"));
+    const struct field *host = is_trusted ? head_field(h, FIELD_X_FORWARDED_HOST) : NULL;
+    struct span name = host ? host->value : h->host;
+    if (name.len)
+        add_field(out, "X-Forwarded-Host", name);
+}
+
+static void add_via(const struct head *h, struct buf *out)
+{
+    buf_add_str(out, "Via: ");
+    for (unsigned i = 0; i < h->field_count; i++) {
+        if (h->fields[i].id != FIELD_VIA || h->fields[i].value.len == 0)
+            continue;
+        buf_add_span(out, h->fields[i].value);
+        buf_add_str(out, ", ");
+    }
+    buf_add_str(out, h->minor ? "1.1 larder\r\n" : "1.0 larder\r\n");
+}
+
+static void add_target(const struct head *h, const struct route *r, struct buf *out)
+{
+    if (r->strict != UNKNOWN_DROP || !r->cached) {
+        buf_add_span(out, h->target);
+        return;
+    }
+    buf_add_span(out, h->path);
+    struct buf kept;
+    char block[KEY_BYTES_MAX];
+    buf_init_fixed(&kept, block, sizeof(block));
+    route_query_keep(r, h->query, &kept);
+    if (kept.len == 0)
+        return;
+    buf_add_char(out, '?');
+    buf_add_span(out, buf_span(&kept));
+    out->failed |= kept.failed;
+}
+
+static void add_framing(bool body_chunked, uint64_t body_bytes, bool has_body, enum method m,
+                        struct buf *out)
+{
+    if (body_chunked) {
+        buf_add_str(out, "Transfer-Encoding: chunked\r\n");
+    } else if (has_body || m == METHOD_POST || m == METHOD_PUT || m == METHOD_PATCH) {
+        buf_add_str(out, "Content-Length: "); /* RFC 9110 section 8.6: a POST without body says 0 */
+        buf_add_u64(out, body_bytes);
+        buf_add_str(out, "\r\n");
+    }
+}
+
+void forward_head_format(const struct config *config, const struct head *h, struct span peer,
+                         const uint8_t peer_addr[16], struct span id, const struct route *r,
+                         bool is_fetch, bool body_chunked, uint64_t body_bytes, bool has_body,
+                         struct buf *out)
+{
+    bool is_trusted = cidr_contains(config->trusted, config->trusted_count, peer_addr);
+    /* an entry made for HEAD would have no body: the cache asks for the whole answer */
+    buf_add_span(out, is_fetch && h->method == METHOD_HEAD ? SPAN_LIT("GET") : h->method_text);
+    buf_add_char(out, ' ');
+    add_target(h, r, out);
+    buf_add_str(out, " HTTP/1.1\r\n");
+    add_field(out, "Host", h->host);
+    for (unsigned i = 0; i < h->field_count; i++) {
+        const struct field *f = &h->fields[i];
+        if (f->id == FIELD_HOST || f->id == FIELD_CONTENT_LENGTH || f->id == FIELD_EXPECT ||
+            f->id == FIELD_VIA || is_forwarding(f->id) || field_is_hop_by_hop(h, f))
+            continue;
+        if (is_fetch && is_client_condition(f->id))
+            continue;
+        buf_add_span(out, f->name);
+        buf_add_str(out, ": ");
+        buf_add_span(out, f->value);
+        buf_add_str(out, "\r\n");
+    }
+    add_forwarded(h, peer, is_trusted, out);
+    add_via(h, out);
+    add_field(out, "X-Request-Id", id);
+    add_framing(body_chunked, body_bytes, has_body, h->method, out);
+    buf_add_str(out, "\r\n");
+}

@@ -1,0 +1,166 @@
+/* A worker: one thread, one loop, its own listeners, pools and counters. Draining is looked after
+ * in the loop itself: a short timer asks whether the last connection is gone. */
+#include "flow-internal.h"
+
+#include <signal.h>
+#include <stdlib.h>
+
+enum { DRAIN_POLL_MS = 20, ACCESS_QUEUE_BYTES = 1 << 20 };
+
+static void on_refused(void *arg, struct gate *g, unsigned status, const char *why)
+{
+    struct worker *w = arg;
+    count(&w->counters.bad_requests);
+    struct access_record r = {.time_unix_ms = unix_now_ms(),
+                              .client = gate_peer(g),
+                              .reason = span_str(why),
+                              .outcome = "error",
+                              .status = status};
+    if (w->access)
+        log_access(w->access, &r);
+}
+
+static void on_request(void *arg, struct gate *g, const struct head *h)
+{
+    struct worker *w = arg;
+    struct shared *s = w->shared;
+    if (s->is_control && s->is_control(h))
+        s->on_control(s->control, g, h, loop_mailbox(w->loop));
+    else
+        flow_start(w, g, h);
+}
+
+static const struct gate_ops worker_gate_ops = {
+    .on_head = hit_on_head, .on_request = on_request, .on_refused = on_refused};
+
+static bool make_pools(struct worker *w)
+{
+    unsigned n = w->config->upstream_count;
+    w->pools = calloc(n, sizeof(struct upstream_pool *));
+    if (!w->pools)
+        return false;
+    for (unsigned i = 0; i < n; i++) {
+        w->pools[i] = upstream_pool_new(loop_base(w->loop), w->shared->upstreams[i]);
+        if (!w->pools[i])
+            return false;
+    }
+    return true;
+}
+
+static void on_drain_poll(void *arg)
+{
+    struct worker *w = arg;
+    bool is_idle = loop_connections(w->loop) == 0 && list_is_empty(&w->fetches);
+    if (is_idle || mono_now_ms() >= w->drain_deadline)
+        loop_stop(w->loop);
+    else
+        timer_start(w->drain_timer, DRAIN_POLL_MS);
+}
+
+struct worker *worker_new(unsigned index, struct shared *shared)
+{
+    struct worker *w = calloc(1, sizeof(*w));
+    if (!w)
+        return NULL;
+    w->index = index;
+    w->shared = shared;
+    w->config = shared->config;
+    w->store = shared->store;
+    list_init(&w->flows);
+    list_init(&w->fetches);
+    random_bytes(&w->id_seed, sizeof(w->id_seed));
+    w->routes = calloc(w->config->route_count, sizeof(*w->routes));
+    w->loop = loop_new();
+    w->drain_timer = w->loop ? timer_new(w->loop, on_drain_poll, w) : NULL;
+    bool is_logged = !span_eq(w->config->log.access, SPAN_LIT("off"));
+    w->access = is_logged ? access_queue_new(ACCESS_QUEUE_BYTES) : NULL;
+    if (!w->routes || !w->drain_timer || (is_logged && !w->access) || !make_pools(w)) {
+        worker_free(w);
+        return NULL;
+    }
+    return w;
+}
+
+enum err_code worker_listen(struct worker *w, struct address *addresses, struct err *err)
+{
+    for (unsigned i = 0; i < w->config->listen_count; i++) {
+        enum err_code rc = loop_listen(w->loop, &addresses[i], w->config, &worker_gate_ops, w,
+                                       false, err);
+        if (rc)
+            return rc;
+    }
+    return ERR_OK;
+}
+
+static void *thread_main(void *arg)
+{
+    struct worker *w = arg;
+    loop_run(w->loop);
+    return NULL;
+}
+
+enum err_code worker_start(struct worker *w)
+{
+    sigset_t all, old; /* signals belong to the main thread */
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &old);
+    int rc = pthread_create(&w->thread, NULL, thread_main, w);
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    w->is_running = rc == 0;
+    return rc == 0 ? ERR_OK : ERR_NOMEM;
+}
+
+static void on_drain(struct letter *l)
+{
+    struct worker *w = container_of(l, struct worker, drain_letter);
+    if (w->is_draining)
+        return;
+    w->is_draining = true;
+    w->drain_deadline = mono_now_ms() + w->drain_ms;
+    loop_drain(w->loop);
+    on_drain_poll(w);
+}
+
+void worker_drain(struct worker *w, uint64_t deadline_ms)
+{
+    w->drain_ms = deadline_ms;
+    w->drain_letter.on_delivery = on_drain;
+    mailbox_post(loop_mailbox(w->loop), &w->drain_letter);
+}
+
+void worker_join(struct worker *w)
+{
+    if (w->is_running)
+        pthread_join(w->thread, NULL);
+    w->is_running = false;
+}
+
+void worker_stop_upstreams(struct worker *w)
+{
+    for (unsigned i = 0; w->pools && i < w->config->upstream_count; i++) {
+        if (w->pools[i])
+            upstream_pool_free(take(w->pools[i]));
+    }
+}
+
+void worker_free(struct worker *w)
+{
+    if (!w)
+        return;
+    worker_stop_upstreams(w);
+    timer_free(w->drain_timer);
+    loop_free(w->loop);
+    free(w->pools);
+    free(w->routes);
+    free(w);
+}
+
+const struct route_counters *worker_route_counters(const struct worker *w)
+{
+    return w->routes;
+}
+
+const struct worker_counters *worker_counters(const struct worker *w)
+{
+    return &w->counters;
+}

@@ -1,0 +1,301 @@
+/* larder: reads its arguments, builds the parts, runs them, takes them down. */
+#include <larder/control/control.h>
+
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum { EXPIRE_EVERY_MS = 1000, EXPIRE_AT_ONCE = 100000 };
+
+struct daemon {
+    struct config *config;
+    struct shared shared;
+    struct control *control;
+    struct loop *loop; /* the main thread's */
+    struct timer *expire;
+    struct address addresses[CONFIG_LISTEN_MAX];
+    bool is_draining;
+};
+
+static void print_usage(FILE *out)
+{
+    fputs("larder: a reverse caching proxy for the apps you already have\n\n"
+          "  larder -c FILE      run with this configuration\n"
+          "  larder -t -c FILE   test it, and print the routes as understood\n"
+          "  larder -V           print the version\n"
+          "  larder -h           print this\n\n"
+          "SIGTERM and SIGINT finish what is in flight, then stop; SIGUSR1 reopens the access log.\n"
+          "The README shows a first run; conf/larder.example.json has every member.\n",
+          out);
+}
+
+static struct config *load(const char *path)
+{
+    struct err errs[CONFIG_ERRORS_MAX];
+    unsigned count = 0;
+    struct config *c = NULL;
+    if (config_load(path, &c, errs, CONFIG_ERRORS_MAX, &count) == ERR_OK)
+        return c;
+    for (unsigned i = 0; i < count; i++)
+        fprintf(stderr, "%s: %s\n", errs[i].where, errs[i].what);
+    return NULL;
+}
+
+static int test_config(const char *path)
+{
+    cleanup(config_freep) struct config *c = load(path);
+    if (!c)
+        return 1;
+    cleanup(buf_fini) struct buf out;
+    buf_init(&out, 1 << 20);
+    config_explain(c, &out);
+    fwrite(out.p, 1, out.len, stdout);
+    return 0;
+}
+
+static void drain(struct daemon *d, const char *signal_name)
+{
+    if (d->is_draining) {
+        log_warn("second %s: stopping at once", signal_name);
+        loop_stop(d->loop);
+        return;
+    }
+    d->is_draining = true;
+    log_info("%s: no new connections; requests in flight have %llu ms to finish", signal_name,
+             (unsigned long long)d->config->drain_timeout_ms);
+    control_set_ready(d->control, false);
+    for (unsigned i = 0; i < d->shared.worker_count; i++)
+        worker_drain(d->shared.workers[i], d->config->drain_timeout_ms);
+    loop_stop(d->loop); /* the workers end by themselves, and are joined */
+}
+
+static void on_signal(void *arg, int number)
+{
+    if (number == SIGUSR1)
+        log_reopen();
+    else
+        drain(arg, number == SIGTERM ? "SIGTERM" : "SIGINT");
+}
+
+static void on_expire(void *arg)
+{
+    struct daemon *d = arg;
+    store_expire(d->shared.store, mono_now_ms(), EXPIRE_AT_ONCE);
+    timer_start(d->expire, EXPIRE_EVERY_MS);
+}
+
+static struct store *make_store(const struct config *c)
+{
+    struct store_limits *limits = calloc(c->route_count, sizeof(*limits));
+    if (!limits)
+        return NULL;
+    for (unsigned i = 0; i < c->route_count; i++) {
+        limits[i].max_bytes = c->routes[i].max_bytes;
+        limits[i].max_entries = c->routes[i].max_entries;
+    }
+    struct store_config sc = {
+        .all = {.max_bytes = c->cache.max_bytes, .max_entries = c->cache.max_entries},
+        .route_count = c->route_count,
+        .route = limits,
+        .max_object_bytes = c->cache.max_object_bytes + 256 * 1024, /* heads come on top */
+        .waiters_max = c->cache.waiters_max};
+    struct store *s = store_new(&sc);
+    free(limits);
+    return s;
+}
+
+static enum err_code make_shared(struct daemon *d, struct err *err)
+{
+    struct config *c = d->config;
+    struct shared *s = &d->shared;
+    s->config = c;
+    s->started_mono_ms = mono_now_ms();
+    s->started_unix_ms = unix_now_ms();
+    s->store = make_store(c);
+    s->upstreams = calloc(c->upstream_count, sizeof(struct upstream *));
+    s->workers = calloc(c->workers, sizeof(struct worker *));
+    if (!s->store || !s->upstreams || !s->workers)
+        return err_set(err, ERR_NOMEM, "start", "out of memory");
+    for (unsigned i = 0; i < c->upstream_count; i++) {
+        enum err_code rc = upstream_new(&c->upstreams[i], &s->upstreams[i], err);
+        if (rc)
+            return rc;
+    }
+    return ERR_OK;
+}
+
+static enum err_code make_main_loop(struct daemon *d, struct err *err)
+{
+    static const int signals[] = {SIGTERM, SIGINT, SIGUSR1};
+    d->loop = loop_new();
+    for (unsigned i = 0; d->loop && i < array_len(signals); i++) {
+        if (loop_catch_signal(d->loop, signals[i], on_signal, d))
+            return err_set(err, ERR_NOMEM, "start", "out of memory");
+    }
+    if (d->loop) {
+        d->expire = timer_new(d->loop, on_expire, d);
+        d->control = control_new(&d->shared, d->loop);
+    }
+    if (!d->control || !d->expire)
+        return err_set(err, ERR_NOMEM, "start", "out of memory");
+    timer_start(d->expire, EXPIRE_EVERY_MS);
+    d->shared.control = d->control;
+    if (d->config->control.mount) {
+        d->shared.is_control = control_is_control;
+        d->shared.on_control = control_on_request;
+    }
+    return ERR_OK;
+}
+
+static enum err_code make_workers(struct daemon *d, struct err *err)
+{
+    struct shared *s = &d->shared;
+    for (unsigned i = 0; i < d->config->listen_count; i++)
+        d->addresses[i] = d->config->listen[i];
+    for (unsigned i = 0; i < d->config->workers; i++) {
+        struct worker *w = worker_new(i, s);
+        if (!w)
+            return err_set(err, ERR_NOMEM, "start", "out of memory");
+        s->workers[s->worker_count++] = w;
+        enum err_code rc = worker_listen(w, d->addresses, err);
+        if (rc)
+            return rc;
+    }
+    return ERR_OK;
+}
+
+static enum err_code start(struct daemon *d, struct err *err)
+{
+    struct config *c = d->config;
+    enum err_code rc = make_shared(d, err);
+    if (!rc)
+        rc = make_main_loop(d, err);
+    if (!rc)
+        rc = make_workers(d, err);
+    if (!rc && c->control.enabled)
+        rc = control_listen(d->control, &c->control.listen, err);
+    if (!rc)
+        rc = control_set_front(d->control, &d->addresses[0], err);
+    for (unsigned i = 0; !rc && i < d->shared.worker_count; i++) {
+        rc = worker_start(d->shared.workers[i]);
+        if (rc)
+            err_set(err, rc, "start", "a worker thread cannot be started");
+    }
+    return rc;
+}
+
+static void format_address(const struct address *a, struct buf *out)
+{
+    bool is_v6 = strchr(a->host, ':') != NULL;
+    buf_add_fmt(out, is_v6 ? "[%s]:%u" : "%s:%u", a->host, a->port);
+}
+
+static void say_ready(struct daemon *d)
+{
+    struct buf out;
+    char block[1024];
+    buf_init_fixed(&out, block, sizeof(block) - 1);
+    buf_add_str(&out, "ready: public ");
+    for (unsigned i = 0; i < d->config->listen_count; i++) {
+        if (i)
+            buf_add_str(&out, ", ");
+        format_address(&d->addresses[i], &out);
+    }
+    if (d->config->control.enabled) {
+        buf_add_str(&out, ", control ");
+        format_address(&d->config->control.listen, &out);
+    }
+    log_info("%.*s", (int)out.len, out.p);
+    if (d->config->secret_is_random)
+        log_info("no \"secret\" is configured: secret parameters are hashed under a random one, "
+                 "which a restart forgets");
+}
+
+/* The order matters: no thread runs any more when fetches end, and every mailbox is there still. */
+static void stop(struct daemon *d)
+{
+    struct shared *s = &d->shared;
+    for (unsigned i = 0; i < s->worker_count; i++)
+        worker_join(s->workers[i]);
+    if (d->control)
+        control_stop(d->control);
+    for (unsigned i = 0; i < s->worker_count; i++)
+        worker_stop_upstreams(s->workers[i]);
+    for (unsigned i = 0; i < s->worker_count; i++)
+        worker_free(s->workers[i]);
+    timer_free(d->expire);
+    loop_free(d->loop);
+    if (d->control)
+        control_free(d->control);
+    for (unsigned i = 0; s->upstreams && i < d->config->upstream_count; i++)
+        upstream_free(s->upstreams[i]);
+    free(s->upstreams);
+    free(s->workers);
+    store_free(s->store);
+}
+
+static int run(const char *path)
+{
+    struct daemon d = {.config = load(path)};
+    struct err err = {0};
+    if (!d.config)
+        return 1;
+    signal(SIGPIPE, SIG_IGN);
+    uint64_t seed;
+    random_bytes(&seed, sizeof(seed));
+    hash_seed(seed);
+    if (log_start(d.config->log.level, d.config->log.access.p, &err)) {
+        fprintf(stderr, "%s: %s\n", err.where, err.what);
+        config_free(d.config);
+        return 1;
+    }
+    enum err_code rc = start(&d, &err);
+    if (rc) {
+        log_error("%s: %s", err.where, err.what);
+        for (unsigned i = 0; i < d.shared.worker_count; i++)
+            worker_drain(d.shared.workers[i], 0);
+    } else {
+        control_set_ready(d.control, true);
+        say_ready(&d);
+        loop_run(d.loop);
+    }
+    stop(&d);
+    if (!rc)
+        log_info("stopped");
+    log_stop();
+    config_free(d.config);
+    return rc ? 1 : 0;
+}
+
+int main(int argc, char **argv)
+{
+    const char *path = NULL;
+    bool is_test = false;
+    int opt;
+    while ((opt = getopt(argc, argv, "c:thV")) != -1) {
+        switch (opt) {
+        case 'c':
+            path = optarg;
+            break;
+        case 't':
+            is_test = true;
+            break;
+        case 'V':
+            printf("larder %s (libevent %s)\n", LARDER_VERSION, loop_library_version());
+            return 0;
+        case 'h':
+            print_usage(stdout);
+            return 0;
+        default:
+            print_usage(stderr);
+            return 2;
+        }
+    }
+    if (!path || optind < argc) {
+        print_usage(stderr);
+        return 2;
+    }
+    return is_test ? test_config(path) : run(path);
+}

@@ -1,0 +1,298 @@
+/* One lock-free event base for each worker: only its thread touches it, letters come by mailbox.
+ * Each listener is a socket of the loop's own (SO_REUSEPORT), bound to an evhttp of its own, so
+ * that the kernel spreads connections and no thread hands any over. */
+#include <larder/net/loop.h>
+
+#include <larder/base/log.h>
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <event2/event.h>
+#include <event2/http.h>
+#include <event2/listener.h>
+#include <netdb.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { FRONTS_MAX = CONFIG_LISTEN_MAX + 1, SIGNALS_MAX = 4, BACKLOG = 1024, ACCEPT_PAUSE_MS = 100 };
+
+struct front {
+    struct evhttp *http;
+    struct gates *gates;
+    struct evconnlistener *listener; /* evhttp's; ours to pause */
+    struct timer *accept_again;
+};
+
+struct loop {
+    struct event_base *base;
+    struct mailbox *mailbox;
+    unsigned front_count;
+    struct front fronts[FRONTS_MAX];
+    unsigned signal_count;
+    struct {
+        struct event *event;
+        void (*on_signal)(void *arg, int number);
+        void *arg;
+    } signals[SIGNALS_MAX];
+};
+
+struct timer {
+    struct event *event;
+    void (*on_fire)(void *arg);
+    void *arg;
+};
+
+static _Thread_local struct loop *this_loop; /* evhttp takes the listener's own argument */
+
+struct loop *loop_new(void)
+{
+    struct loop *l = calloc(1, sizeof(*l));
+    struct event_config *cfg = event_config_new();
+    if (!l || !cfg)
+        goto fail;
+    event_config_set_flag(cfg, EVENT_BASE_FLAG_NOLOCK);
+    l->base = event_base_new_with_config(cfg);
+    if (!l->base)
+        goto fail;
+    l->mailbox = mailbox_new(l->base);
+    if (!l->mailbox)
+        goto fail;
+    event_config_free(cfg);
+    return l;
+fail:
+    if (cfg)
+        event_config_free(cfg);
+    loop_free(l);
+    return NULL;
+}
+
+const char *loop_library_version(void)
+{
+    return event_get_version();
+}
+
+void loop_free(struct loop *l)
+{
+    if (!l)
+        return;
+    for (unsigned i = 0; i < l->front_count; i++) {
+        evhttp_free(l->fronts[i].http); /* closes its listener and its connections */
+        gates_free(l->fronts[i].gates);
+        timer_free(l->fronts[i].accept_again);
+    }
+    for (unsigned i = 0; i < l->signal_count; i++)
+        event_free(l->signals[i].event);
+    if (l->mailbox)
+        mailbox_free(l->mailbox);
+    if (l->base)
+        event_base_free(l->base);
+    free(l);
+}
+
+struct event_base *loop_base(struct loop *l)
+{
+    return l->base;
+}
+
+struct mailbox *loop_mailbox(struct loop *l)
+{
+    return l->mailbox;
+}
+
+void loop_run(struct loop *l)
+{
+    this_loop = l;
+    event_base_loop(l->base, EVLOOP_NO_EXIT_ON_EMPTY);
+}
+
+void loop_stop(struct loop *l)
+{
+    event_base_loopbreak(l->base);
+}
+
+/* EMFILE would make the listener spin: pause it, and try again a little later. */
+static void on_accept_error(struct evconnlistener *listener, void *arg)
+{
+    (void)arg;
+    for (unsigned i = 0; this_loop && i < this_loop->front_count; i++) {
+        struct front *f = &this_loop->fronts[i];
+        if (f->listener != listener)
+            continue;
+        log_warn("accept: %s; no new connection for %d ms", strerror(errno), ACCEPT_PAUSE_MS);
+        evconnlistener_disable(listener);
+        timer_start(f->accept_again, ACCEPT_PAUSE_MS);
+    }
+}
+
+static void on_accept_again(void *arg)
+{
+    struct front *f = arg;
+    evconnlistener_enable(f->listener);
+}
+
+static enum err_code resolve_listen(const struct address *addr, struct addrinfo **ret,
+                                    struct err *err)
+{
+    char port[8];
+    snprintf(port, sizeof(port), "%u", addr->port);
+    struct addrinfo hints = {
+        .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE};
+    int rc = getaddrinfo(addr->host[0] ? addr->host : "::", port, &hints, ret);
+    if (rc != 0 && !addr->host[0])
+        rc = getaddrinfo("0.0.0.0", port, &hints, ret); /* a machine without IPv6 */
+    if (rc != 0)
+        return err_set(err, ERR_IO, "listen", "\"%s\" cannot be resolved: %s; write an address "
+                       "such as \"127.0.0.1:8080\"", addr->host, gai_strerror(rc));
+    return ERR_OK;
+}
+
+static uint16_t bound_port(evutil_socket_t fd)
+{
+    struct sockaddr_storage ss;
+    socklen_t len = sizeof(ss);
+    if (getsockname(fd, (struct sockaddr *)&ss, &len) != 0)
+        return 0;
+    if (ss.ss_family == AF_INET6)
+        return ntohs(((struct sockaddr_in6 *)&ss)->sin6_port);
+    return ntohs(((struct sockaddr_in *)&ss)->sin_port);
+}
+
+static struct evconnlistener *bind_listener(struct loop *l, struct address *addr, struct err *err)
+{
+    struct addrinfo *ai = NULL;
+    if (resolve_listen(addr, &ai, err) != ERR_OK)
+        return NULL;
+    unsigned flags = LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC | LEV_OPT_REUSEABLE |
+                     LEV_OPT_REUSEABLE_PORT;
+    struct evconnlistener *listener = evconnlistener_new_bind(
+        l->base, NULL, NULL, flags, BACKLOG, ai->ai_addr, (int)ai->ai_addrlen);
+    freeaddrinfo(ai);
+    if (!listener) {
+        err_set(err, ERR_IO, "listen", "%s:%u cannot be listened on: %s", addr->host, addr->port,
+                strerror(errno));
+        return NULL;
+    }
+    int one = 1;
+    evutil_socket_t fd = evconnlistener_get_fd(listener);
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)); /* accepted sockets inherit it */
+    if (addr->port == 0)
+        addr->port = bound_port(fd);
+    return listener;
+}
+
+enum err_code loop_listen(struct loop *l, struct address *addr, const struct config *config,
+                          const struct gate_ops *ops, void *arg, bool is_control, struct err *err)
+{
+    if (l->front_count == FRONTS_MAX)
+        return err_set(err, ERR_TOO_LARGE, "listen", "more than %d listeners", FRONTS_MAX);
+    struct evconnlistener *listener = bind_listener(l, addr, err);
+    if (!listener)
+        return ERR_IO;
+    struct front *f = &l->fronts[l->front_count];
+    f->http = evhttp_new(l->base);
+    f->gates = f->http ? gates_new(l->base, f->http, config, ops, arg, is_control) : NULL;
+    f->accept_again = f->gates ? timer_new(l, on_accept_again, f) : NULL;
+    if (!f->accept_again || !evhttp_bind_listener(f->http, listener)) {
+        evconnlistener_free(listener);
+        if (f->http)
+            evhttp_free(f->http);
+        gates_free(f->gates);
+        timer_free(f->accept_again);
+        *f = (struct front){0};
+        return err_set(err, ERR_NOMEM, "listen", "out of memory");
+    }
+    f->listener = listener;
+    evconnlistener_set_error_cb(listener, on_accept_error);
+    l->front_count++;
+    return ERR_OK;
+}
+
+void loop_drain(struct loop *l)
+{
+    for (unsigned i = 0; i < l->front_count; i++) {
+        struct front *f = &l->fronts[i];
+        timer_stop(f->accept_again);
+        evconnlistener_disable(f->listener);
+        gates_drain(f->gates);
+    }
+}
+
+unsigned loop_connections(const struct loop *l)
+{
+    unsigned n = 0;
+    for (unsigned i = 0; i < l->front_count; i++)
+        n += gates_count(l->fronts[i].gates);
+    return n;
+}
+
+static void on_signal(evutil_socket_t number, short what, void *arg)
+{
+    (void)what;
+    struct loop *l = arg;
+    for (unsigned i = 0; i < l->signal_count; i++) {
+        if (event_get_signal(l->signals[i].event) == number)
+            l->signals[i].on_signal(l->signals[i].arg, (int)number);
+    }
+}
+
+enum err_code loop_catch_signal(struct loop *l, int number,
+                                void (*handler)(void *arg, int number), void *arg)
+{
+    if (l->signal_count == SIGNALS_MAX)
+        return ERR_TOO_LARGE;
+    struct event *e = evsignal_new(l->base, number, on_signal, l);
+    if (!e || event_add(e, NULL) != 0) {
+        if (e)
+            event_free(e);
+        return ERR_NOMEM;
+    }
+    l->signals[l->signal_count].event = e;
+    l->signals[l->signal_count].on_signal = handler;
+    l->signals[l->signal_count++].arg = arg;
+    return ERR_OK;
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    struct timer *t = arg;
+    t->on_fire(t->arg);
+}
+
+struct timer *timer_new(struct loop *l, void (*on_fire)(void *arg), void *arg)
+{
+    struct timer *t = calloc(1, sizeof(*t));
+    if (!t)
+        return NULL;
+    t->on_fire = on_fire;
+    t->arg = arg;
+    t->event = event_new(l->base, -1, 0, on_timer, t);
+    if (!t->event) {
+        free(t);
+        return NULL;
+    }
+    return t;
+}
+
+void timer_start(struct timer *t, uint64_t ms)
+{
+    struct timeval tv = {.tv_sec = (time_t)(ms / 1000), .tv_usec = (suseconds_t)(ms % 1000 * 1000)};
+    event_add(t->event, &tv);
+}
+
+void timer_stop(struct timer *t)
+{
+    if (t)
+        event_del(t->event);
+}
+
+void timer_free(struct timer *t)
+{
+    if (!t)
+        return;
+    event_free(t->event);
+    free(t);
+}

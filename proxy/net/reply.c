@@ -1,0 +1,84 @@
+#include <larder/net/reply.h>
+
+#include <larder/base/json.h>
+#include <larder/http/head.h>
+
+static void add_connection(struct buf *out, bool close, bool keep_alive_10)
+{
+    if (close)
+        buf_add_str(out, "Connection: close\r\n");
+    else if (keep_alive_10)
+        buf_add_str(out, "Connection: keep-alive\r\n");
+}
+
+static void add_status_line(struct buf *out, unsigned status)
+{
+    buf_add_str(out, "HTTP/1.1 ");
+    buf_add_u64(out, status);
+    buf_add_char(out, ' ');
+    buf_add_str(out, status_reason(status));
+    buf_add_str(out, "\r\n");
+}
+
+size_t reply_problem_format(const struct problem *p, struct buf *out)
+{
+    struct buf body, type;
+    char body_block[1024], type_block[96];
+    buf_init_fixed(&body, body_block, sizeof(body_block));
+    buf_init_fixed(&type, type_block, sizeof(type_block));
+    buf_add_str(&type, "about:blank#");
+    buf_add_str(&type, p->type);
+    buf_add_char(&type, '\0');
+
+    struct json_writer w;
+    json_writer_init(&w, &body);
+    json_write_object(&w, NULL);
+    json_write_str(&w, "type", type.failed ? "about:blank" : type.p);
+    json_write_str(&w, "title", status_reason(p->status));
+    json_write_u64(&w, "status", p->status);
+    json_write_str(&w, "detail", p->detail);
+    if (p->request_id.len)
+        json_write_span(&w, "request_id", p->request_id);
+    json_write_object_end(&w);
+    buf_add_char(&body, '\n');
+    if (body.failed) { /* an overlong detail: the status alone still tells */
+        buf_reset(&body);
+        body.failed = false;
+        buf_add_str(&body, "{}\n");
+    }
+
+    add_status_line(out, p->status);
+    buf_add_str(out, "Content-Type: application/problem+json\r\nCache-Control: no-store\r\n"
+                     "Content-Length: ");
+    buf_add_u64(out, body.len);
+    buf_add_str(out, "\r\n");
+    if (p->proxy_status) {
+        buf_add_str(out, "Proxy-Status: larder; error=");
+        buf_add_str(out, p->proxy_status);
+        buf_add_str(out, "\r\n");
+    }
+    if (p->retry_after_s) {
+        buf_add_str(out, "Retry-After: ");
+        buf_add_u64(out, p->retry_after_s);
+        buf_add_str(out, "\r\n");
+    }
+    buf_add_span(out, p->extra_fields);
+    add_connection(out, p->close, p->keep_alive_10);
+    buf_add_str(out, "\r\n");
+    if (p->head_only)
+        return 0;
+    buf_add_span(out, buf_span(&body));
+    return body.len;
+}
+
+void reply_json_head_format(unsigned status, size_t body_bytes, bool close, bool keep_alive_10,
+                            struct buf *out)
+{
+    add_status_line(out, status);
+    buf_add_str(out, "Content-Type: application/json\r\nCache-Control: no-store\r\n"
+                     "Content-Length: ");
+    buf_add_u64(out, body_bytes);
+    buf_add_str(out, "\r\n");
+    add_connection(out, close, keep_alive_10);
+    buf_add_str(out, "\r\n");
+}
