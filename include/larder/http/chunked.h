@@ -13,16 +13,14 @@ enum chunked_result {
     CHUNKED_MORE, /* all input used, the body goes on */
     CHUNKED_BODY, /* *ret_body holds body bytes; call again with the rest */
     CHUNKED_END,  /* the last chunk and the trailers have been read */
-    CHUNKED_BAD,
+    CHUNKED_BAD,  /* and stays so */
 };
 
 struct chunked {
     int state;
-    uint64_t left;      /* bytes of the present chunk */
-    unsigned line_len;  /* bytes of the present size or trailer line */
-    unsigned trailer_bytes;
-    unsigned digits;
-    bool line_empty;
+    uint64_t left;          /* bytes of the present chunk */
+    unsigned line_len;      /* bytes of the present size line */
+    unsigned trailer_bytes; /* bytes of all trailer lines so far */
 };
 
 void chunked_init(struct chunked *c);

@@ -1,0 +1,132 @@
+/* Access records as bytes in a ring: a header of fixed size, then the texts one after another.
+ * Records wrap around byte by byte; head and tail only grow. */
+#include "log-internal.h"
+
+#include <larder/base/json.h>
+
+#include <stdlib.h>
+
+enum { TEXTS = 7, TEXT_MAX = 4096 };
+
+struct record {
+    uint32_t bytes; /* of header and texts */
+    uint32_t status, age_s;
+    uint32_t len[TEXTS];
+    int64_t time_unix_ms;
+    uint64_t body_bytes, total_us, upstream_us;
+    const char *outcome;
+};
+
+static const char *const text_names[TEXTS] = {
+    "http.request.method", "url.original", "client.ip",       "larder.route",
+    "larder.key",          "larder.reason", "http.request.id",
+};
+
+struct access_queue *access_queue_make(size_t bytes)
+{
+    size_t size = 4096;
+    while (size < bytes)
+        size *= 2;
+    struct access_queue *q = aligned_alloc(64, sizeof(*q) + size);
+    if (!q)
+        return NULL;
+    memset(q, 0, sizeof(*q));
+    q->size = size;
+    return q;
+}
+
+void access_queue_free(struct access_queue *q)
+{
+    free(q);
+}
+
+static void ring_put(struct access_queue *q, uint64_t at, const void *p, size_t len)
+{
+    size_t off = (size_t)at & (q->size - 1);
+    size_t first = len < q->size - off ? len : q->size - off;
+    if (first)
+        memcpy(q->ring + off, p, first);
+    if (len > first)
+        memcpy(q->ring, (const char *)p + first, len - first);
+}
+
+static void ring_get(const struct access_queue *q, uint64_t at, void *p, size_t len)
+{
+    size_t off = (size_t)at & (q->size - 1);
+    size_t first = len < q->size - off ? len : q->size - off;
+    memcpy(p, q->ring + off, first);
+    if (len > first)
+        memcpy((char *)p + first, q->ring, len - first);
+}
+
+void log_access(struct access_queue *q, const struct access_record *r)
+{
+    const struct span texts[TEXTS] = {r->method, r->target, r->client,    r->route,
+                                      r->key,    r->reason, r->request_id};
+    struct record rec = {.bytes = sizeof(rec),
+                         .status = r->status,
+                         .age_s = r->age_s,
+                         .time_unix_ms = r->time_unix_ms,
+                         .body_bytes = r->body_bytes,
+                         .total_us = r->total_us,
+                         .upstream_us = r->upstream_us,
+                         .outcome = r->outcome};
+    for (unsigned i = 0; i < TEXTS; i++) {
+        rec.len[i] = (uint32_t)(texts[i].len < TEXT_MAX ? texts[i].len : TEXT_MAX);
+        rec.bytes += rec.len[i];
+    }
+    uint64_t head = atomic_load_explicit(&q->head, memory_order_relaxed);
+    uint64_t tail = atomic_load_explicit(&q->tail, memory_order_acquire);
+    if (q->size - (head - tail) < rec.bytes) {
+        log_count_dropped();
+        return;
+    }
+    uint64_t at = head;
+    ring_put(q, at, &rec, sizeof(rec));
+    at += sizeof(rec);
+    for (unsigned i = 0; i < TEXTS; i++) {
+        ring_put(q, at, texts[i].p, rec.len[i]);
+        at += rec.len[i];
+    }
+    atomic_store_explicit(&q->head, head + rec.bytes, memory_order_release);
+}
+
+static void format_record(const struct record *rec, const char *texts, struct buf *out)
+{
+    struct json_writer w;
+    struct buf when;
+    char when_block[40];
+    buf_init_fixed(&when, when_block, sizeof(when_block));
+    log_time_format(rec->time_unix_ms, &when);
+    json_writer_init(&w, out);
+    json_write_object(&w, NULL);
+    json_write_span(&w, "@timestamp", buf_span(&when));
+    for (unsigned i = 0; i < TEXTS; i++) {
+        if (rec->len[i])
+            json_write_span(&w, text_names[i], span_of(texts, rec->len[i]));
+        texts += rec->len[i];
+    }
+    json_write_str(&w, "larder.outcome", rec->outcome);
+    json_write_u64(&w, "http.response.status_code", rec->status);
+    json_write_u64(&w, "http.response.body.bytes", rec->body_bytes);
+    json_write_u64(&w, "larder.age_s", rec->age_s);
+    json_write_u64(&w, "event.duration", rec->total_us * 1000);
+    json_write_double(&w, "larder.total_ms", (double)rec->total_us / 1000, 3);
+    json_write_double(&w, "larder.upstream_ms", (double)rec->upstream_us / 1000, 3);
+    json_write_object_end(&w);
+    buf_add_char(out, '\n');
+}
+
+bool access_queue_format(struct access_queue *q, struct buf *out)
+{
+    uint64_t tail = atomic_load_explicit(&q->tail, memory_order_relaxed);
+    if (tail == atomic_load_explicit(&q->head, memory_order_acquire))
+        return false;
+    struct record rec;
+    char texts[TEXTS * TEXT_MAX];
+    ring_get(q, tail, &rec, sizeof(rec));
+    ring_get(q, tail + sizeof(rec), texts, rec.bytes - sizeof(rec));
+    atomic_store_explicit(&q->tail, tail + rec.bytes, memory_order_release);
+    format_record(&rec, texts, out);
+    return true;
+}

@@ -1,0 +1,152 @@
+/* Walking a tree that has been read: members, pointers, paths, the canonical form. */
+#include <larder/base/json.h>
+
+#include <stdlib.h>
+
+const struct json *json_member(const struct json *j, struct span name)
+{
+    if (!j || j->type != JSON_OBJECT)
+        return NULL;
+    for (const struct json *c = j->first; c; c = c->next)
+        if (span_eq(c->name, name))
+            return c;
+    return NULL;
+}
+
+/* Equal to a reference token of RFC 6901, in which ~1 is / and ~0 is ~. */
+static bool is_token(struct span name, struct span token)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < token.len; i++, n++) {
+        char c = token.p[i];
+        if (c == '~' && i + 1 < token.len)
+            c = token.p[++i] == '1' ? '/' : '~';
+        if (n >= name.len || name.p[n] != c)
+            return false;
+    }
+    return n == name.len;
+}
+
+static const struct json *step(const struct json *j, struct span token)
+{
+    if (j->type == JSON_OBJECT) {
+        for (const struct json *c = j->first; c; c = c->next)
+            if (is_token(c->name, token))
+                return c;
+        return NULL;
+    }
+    uint64_t index;
+    if (j->type != JSON_ARRAY || !span_parse_u64(token, &index) ||
+        (token.len > 1 && token.p[0] == '0'))
+        return NULL;
+    const struct json *c = j->first;
+    while (c && index--)
+        c = c->next;
+    return c;
+}
+
+const struct json *json_pointer(const struct json *root, struct span pointer)
+{
+    if (pointer.len == 0 || !root)
+        return root;
+    if (pointer.p[0] != '/')
+        return NULL;
+    struct span rest = span_of(pointer.p + 1, pointer.len - 1);
+    while (root && rest.p)
+        root = step(root, span_split(rest, '/', &rest));
+    return root;
+}
+
+void json_path_format(const struct json *j, struct buf *out)
+{
+    if (!j->parent) {
+        buf_add_char(out, '$');
+        return;
+    }
+    json_path_format(j->parent, out);
+    if (j->parent->type == JSON_OBJECT) {
+        buf_add_char(out, '.');
+        buf_add_span(out, j->name);
+        return;
+    }
+    uint64_t index = 0;
+    for (const struct json *c = j->parent->first; c != j; c = c->next)
+        index++;
+    buf_add_char(out, '[');
+    buf_add_u64(out, index);
+    buf_add_char(out, ']');
+}
+
+static int by_name(const void *a, const void *b)
+{
+    const struct json *x = *(const struct json *const *)a, *y = *(const struct json *const *)b;
+    size_t n = x->name.len < y->name.len ? x->name.len : y->name.len;
+    int rc = n ? memcmp(x->name.p, y->name.p, n) : 0;
+    return rc ? rc : (x->name.len > y->name.len) - (x->name.len < y->name.len);
+}
+
+static void format_object(const struct json *j, struct buf *out)
+{
+    const struct json **members = calloc(j->count ? j->count : 1, sizeof(*members));
+    if (!members) {
+        out->failed = true;
+        return;
+    }
+    size_t n = 0;
+    for (const struct json *c = j->first; c; c = c->next)
+        members[n++] = c;
+    qsort(members, n, sizeof(*members), by_name);
+    buf_add_char(out, '{');
+    for (size_t i = 0; i < n; i++) {
+        if (i)
+            buf_add_char(out, ',');
+        json_string_format(members[i]->name, out);
+        buf_add_char(out, ':');
+        json_canonical_format(members[i], out);
+    }
+    buf_add_char(out, '}');
+    free(members);
+}
+
+void json_canonical_format(const struct json *j, struct buf *out)
+{
+    switch (j->type) {
+    case JSON_NULL:
+        buf_add_str(out, "null");
+        return;
+    case JSON_FALSE:
+        buf_add_str(out, "false");
+        return;
+    case JSON_TRUE:
+        buf_add_str(out, "true");
+        return;
+    case JSON_NUMBER:
+        buf_add_span(out, j->text);
+        return;
+    case JSON_STRING:
+        json_string_format(j->text, out);
+        return;
+    case JSON_OBJECT:
+        format_object(j, out);
+        return;
+    case JSON_ARRAY:
+        break;
+    }
+    buf_add_char(out, '[');
+    for (const struct json *c = j->first; c; c = c->next) {
+        if (c != j->first)
+            buf_add_char(out, ',');
+        json_canonical_format(c, out);
+    }
+    buf_add_char(out, ']');
+}
+
+const char *json_type_name(enum json_type t)
+{
+    static const char *const names[] = {
+        [JSON_NULL] = "null",     [JSON_FALSE] = "a boolean",  [JSON_TRUE] = "a boolean",
+        [JSON_NUMBER] = "a number", [JSON_STRING] = "a string", [JSON_ARRAY] = "an array",
+        [JSON_OBJECT] = "an object",
+    };
+    return names[t];
+}

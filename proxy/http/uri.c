@@ -1,0 +1,89 @@
+/* uri.c: percent escapes, in one pass, in runs of bytes that stay as they are. */
+#include <larder/http/uri.h>
+
+#include "http-internal.h"
+
+void escape_add(struct buf *out, char c)
+{
+    static const char hex[] = "0123456789ABCDEF";
+    uint8_t byte = (uint8_t)c;
+    const char text[3] = {'%', hex[byte >> 4], hex[byte & 15]};
+    buf_add(out, text, sizeof(text));
+}
+
+static void add_run(struct buf *out, const char *p, const char *end)
+{
+    if (end > p)
+        buf_add(out, p, (size_t)(end - p));
+}
+
+/* Behind a broken escape ("%" or "%4") nothing is decoded that would make it look whole: "%%411"
+ * must not become "%A1". <solid> is where decoding is safe again. */
+void uri_path_canonical(struct span path, struct buf *out)
+{
+    const char *p = path.p, *end = p + path.len, *solid = p;
+    while (p < end) {
+        const char *run = p;
+        p = bytes_skip(p, end, BYTE_PATH);
+        add_run(out, run, p);
+        if (p == end)
+            break;
+        if (!is_escape(p, end)) {
+            if (*p == '%') {
+                buf_add_char(out, '%');
+                solid = p + 3;
+            } else {
+                escape_add(out, *p);
+            }
+            p++;
+            continue;
+        }
+        char c = escape_value(p);
+        if (byte_is(c, BYTE_UNRESERVED) && p >= solid)
+            buf_add_char(out, c);
+        else
+            escape_add(out, c);
+        p += 3;
+    }
+}
+
+bool uri_query_next(struct span *rest, struct span *ret_name, struct span *ret_value)
+{
+    while (rest->len > 0) {
+        const char *p = rest->p, *end = p + rest->len;
+        const char *stop = memchr(p, '&', rest->len);
+        const char *next = stop ? stop + 1 : end;
+        if (!stop)
+            stop = end;
+        *rest = span_of(next, (size_t)(end - next));
+        if (stop == p)
+            continue;
+        const char *equals = memchr(p, '=', (size_t)(stop - p));
+        *ret_name = span_of(p, (size_t)((equals ? equals : stop) - p));
+        *ret_value = span_of(NULL, 0);
+        if (equals)
+            *ret_value = span_of(equals + 1, (size_t)(stop - equals - 1));
+        return true;
+    }
+    return false;
+}
+
+void uri_decode(struct span s, bool plus_is_space, struct buf *out)
+{
+    const char *p = s.p, *end = p + s.len;
+    while (p < end) {
+        const char *run = p;
+        while (p < end && *p != '%' && !(plus_is_space && *p == '+'))
+            p++;
+        add_run(out, run, p);
+        if (p == end)
+            break;
+        if (is_escape(p, end)) {
+            buf_add_char(out, escape_value(p));
+            p += 3;
+        } else {
+            buf_add_char(out, *p == '+' ? ' ' : '%');
+            p++;
+        }
+    }
+}

@@ -1,0 +1,198 @@
+/* vary.c: which request fields chose an answer, and what they said.
+ *
+ * Two requests may share a variant only where an app could not tell their fields apart, so what
+ * is not understood goes into the key as it is: that costs a variant, never a wrong answer.
+ */
+#include <larder/http/vary.h>
+
+#include <larder/http/key.h>
+
+#include "http-internal.h"
+
+enum { NAMES_MAX = 32 };
+
+struct names {
+    unsigned count;
+    struct span name[NAMES_MAX];
+};
+
+static int name_compare(struct span a, struct span b)
+{
+    for (size_t i = 0; i < a.len && i < b.len; i++) {
+        int differ = (uint8_t)byte_lower(a.p[i]) - (uint8_t)byte_lower(b.p[i]);
+        if (differ)
+            return differ;
+    }
+    return (a.len > b.len) - (a.len < b.len);
+}
+
+/* Keeps the names sorted and unique; false where there are too many. */
+static bool add_name(struct names *names, struct span name)
+{
+    unsigned i = names->count;
+    while (i > 0 && name_compare(names->name[i - 1], name) > 0)
+        i--;
+    if (i > 0 && name_compare(names->name[i - 1], name) == 0)
+        return true;
+    if (names->count == NAMES_MAX)
+        return false;
+    memmove(&names->name[i + 1], &names->name[i], (names->count - i) * sizeof(names->name[0]));
+    names->name[i] = name;
+    names->count++;
+    return true;
+}
+
+/* False: `*`, or a list that is as good as `*` because it cannot be read. */
+static bool add_names(struct names *names, struct span list)
+{
+    struct span name;
+    while (field_list_next(&list, &name)) {
+        if (span_eq(name, SPAN_LIT("*")) || !span_is_token(name) || !add_name(names, name))
+            return false;
+    }
+    return true;
+}
+
+bool vary_names(const struct head *response, struct buf *out)
+{
+    struct names names = {.count = 0};
+    for (unsigned i = 0; i < response->field_count; i++) {
+        const struct field *f = &response->fields[i];
+        if (f->id == FIELD_VARY && !add_names(&names, f->value))
+            return false;
+        if (f->id == FIELD_CONTENT_ENCODING && f->value.len > 0 &&
+            !add_name(&names, SPAN_LIT("accept-encoding")))
+            return false;
+    }
+    for (unsigned i = 0; i < names.count; i++) {
+        if (i > 0)
+            buf_add_char(out, ',');
+        for (size_t k = 0; k < names.name[i].len; k++)
+            buf_add_char(out, byte_lower(names.name[i].p[k]));
+    }
+    return true;
+}
+
+enum coding { CODING_BR, CODING_GZIP, CODING_IDENTITY, CODING_ZSTD, CODING_COUNT };
+
+static const struct span coding_names[CODING_COUNT] = {
+    [CODING_BR] = {"br", 2},
+    [CODING_GZIP] = {"gzip", 4},
+    [CODING_IDENTITY] = {"identity", 8},
+    [CODING_ZSTD] = {"zstd", 4},
+};
+
+struct codings {
+    unsigned named, accepted; /* bits of enum coding */
+};
+
+/* A weight, RFC 9110 section 12.4.2: 0 for none, 1 for any other; -1 for anything else. */
+static int weight_of(struct span s)
+{
+    if (s.len < 3 || s.len > 7 || (s.p[0] | 0x20) != 'q' || s.p[1] != '=' ||
+        (s.p[2] != '0' && s.p[2] != '1') || (s.len > 3 && s.p[3] != '.'))
+        return -1;
+    int weight = s.p[2] == '1';
+    for (size_t i = 4; i < s.len; i++) {
+        if (s.p[i] < '0' || s.p[i] > '9' || (s.p[2] == '1' && s.p[i] != '0'))
+            return -1;
+        weight |= s.p[i] != '0';
+    }
+    return weight;
+}
+
+/* Notes one member of Accept-Encoding. False where it is none of the codings known here, is not
+ * plain, or is named again: such a member counts by its text. */
+static bool note_coding(struct codings *set, struct span member)
+{
+    struct span params, name = span_trim(span_split(member, ';', &params));
+    int weight = params.p ? weight_of(span_trim(params)) : 1;
+    if (weight < 0)
+        return false;
+    if (span_eq_nocase(name, SPAN_LIT("x-gzip")))
+        name = coding_names[CODING_GZIP];
+    for (unsigned c = 0; c < CODING_COUNT; c++) {
+        if (!span_eq_nocase(name, coding_names[c]))
+            continue;
+        if (set->named >> c & 1)
+            return false;
+        set->named |= 1u << c;
+        set->accepted |= (unsigned)weight << c;
+        return true;
+    }
+    return false;
+}
+
+static void add_member(struct buf *out, struct span text, bool *any)
+{
+    if (*any)
+        buf_add_char(out, ',');
+    *any = true;
+    key_add_value(out, text);
+}
+
+/* RFC 9110 section 12.5.3: identity is accepted unless it is refused by name. */
+static void add_codings(struct buf *out, const struct head *request)
+{
+    struct codings set = {0, 0};
+    bool any = false;
+    for (unsigned i = 0; i < request->field_count; i++) {
+        struct span rest = request->fields[i].value, member;
+        if (request->fields[i].id != FIELD_ACCEPT_ENCODING)
+            continue;
+        while (field_list_next(&rest, &member)) {
+            if (!note_coding(&set, member))
+                add_member(out, member, &any);
+        }
+    }
+    if (!(set.named >> CODING_IDENTITY & 1))
+        set.accepted |= 1u << CODING_IDENTITY;
+    for (unsigned c = 0; c < CODING_COUNT; c++) {
+        if (set.accepted >> c & 1)
+            add_member(out, coding_names[c], &any);
+    }
+}
+
+/* Credentials and cookies are not lists: a comma in them is theirs. */
+static bool is_list(const struct field *f)
+{
+    return f->id != FIELD_COOKIE && f->id != FIELD_AUTHORIZATION;
+}
+
+static void add_values(struct buf *out, const struct head *request, struct span name)
+{
+    bool any = false;
+    for (unsigned i = 0; i < request->field_count; i++) {
+        const struct field *f = &request->fields[i];
+        if (!span_eq_nocase(f->name, name))
+            continue;
+        struct span rest = f->value, member;
+        if (!is_list(f))
+            add_member(out, f->value, &any);
+        while (is_list(f) && field_list_next(&rest, &member))
+            add_member(out, member, &any);
+    }
+}
+
+/* A field that Connection names does not go upstream: to the app it is absent. */
+static bool is_forwarded(const struct head *request, struct span name)
+{
+    const struct field *f = head_field_named(request, name);
+    return f && !field_is_hop_by_hop(request, f);
+}
+
+void vary_key(const struct head *request, struct span names, struct buf *out)
+{
+    for (struct span rest = names; rest.len > 0;) {
+        struct span name = span_split(rest, ',', &rest);
+        buf_add_char(out, '|');
+        key_add_value(out, name);
+        if (!is_forwarded(request, name))
+            continue;
+        buf_add_char(out, '=');
+        if (field_id_of(name) == FIELD_ACCEPT_ENCODING)
+            add_codings(out, request);
+        else
+            add_values(out, request, name);
+    }
+}
