@@ -41,6 +41,8 @@ static void add_byte(struct buf *key, char c)
 
 void key_add_value(struct buf *key, struct span value)
 {
+    if (value.len == 0)
+        return;
     const char *p = value.p, *end = p + value.len;
     while (p < end) {
         const char *run = p;
@@ -65,6 +67,8 @@ void key_add_secret(struct buf *key, struct span secret, struct span value)
 /* As key_add_value() of the decoded text, but for broken escapes. */
 static void add_form_text(struct buf *key, struct span s)
 {
+    if (s.len == 0)
+        return;
     const char *p = s.p, *end = p + s.len;
     while (p < end) {
         const char *run = p;
@@ -247,7 +251,8 @@ static void find_in_line(struct span line, struct span name, struct cookie_find 
 }
 
 /* Apps take the first or the last of two equal names. Given twice, the value is all that lies
- * between: it holds a ';' or a line's end, so that no single value is equal to it. */
+ * between: it holds a ';' or a line's end, so that no single value is equal to it. A name that
+ * only some apps read as <name> is a part of the value. */
 bool cookie_value(const struct head *h, struct span name, struct span *ret_value)
 {
     struct cookie_find find = {0, NULL, NULL};

@@ -21,6 +21,8 @@ static void add_run(struct buf *out, const char *p, const char *end)
  * must not become "%A1". <solid> is where decoding is safe again. */
 void uri_path_canonical(struct span path, struct buf *out)
 {
+    if (path.len == 0)
+        return;
     const char *p = path.p, *end = p + path.len, *solid = p;
     while (p < end) {
         const char *run = p;
@@ -70,6 +72,8 @@ bool uri_query_next(struct span *rest, struct span *ret_name, struct span *ret_v
 
 void uri_decode(struct span s, bool plus_is_space, struct buf *out)
 {
+    if (s.len == 0)
+        return;
     const char *p = s.p, *end = p + s.len;
     while (p < end) {
         const char *run = p;

@@ -102,7 +102,7 @@ static int weight_of(struct span s)
 }
 
 /* Notes one member of Accept-Encoding. False where it is none of the codings known here, is not
- * plain, or is named again: such a member counts by its text. */
+ * plain, or is named again: such a member counts by its text, behind a '!'. */
 static bool note_coding(struct codings *set, struct span member)
 {
     struct span params, name = span_trim(span_split(member, ';', &params));
@@ -141,8 +141,10 @@ static void add_codings(struct buf *out, const struct head *request)
         if (request->fields[i].id != FIELD_ACCEPT_ENCODING)
             continue;
         while (field_list_next(&rest, &member)) {
-            if (!note_coding(&set, member))
-                add_member(out, member, &any);
+            if (note_coding(&set, member))
+                continue;
+            buf_add_char(out, '!'); /* no value holds one: "!gzip" is not gzip of the set */
+            add_member(out, member, &any);
         }
     }
     if (!(set.named >> CODING_IDENTITY & 1))

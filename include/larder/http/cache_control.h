@@ -33,7 +33,8 @@ struct cache_control {
     uint32_t max_age_s, s_maxage_s, min_fresh_s, max_stale_s, swr_s, sie_s;
 };
 
-/* Reads all fields <id> of <h> as one list. Absent: flags 0. */
+/* Reads all fields <id> of <h> as one list. Absent: flags 0. `private` with a list of fields counts
+ * as without; `no-cache` with a list counts only where <h> has one of them, Set-Cookie aside. */
 void cache_control_parse(const struct head *h, enum field_id id, struct cache_control *ret_cc);
 
 #endif

@@ -8,8 +8,9 @@
 #include <larder/base/buf.h>
 
 /* The canonical form of a path: escapes of unreserved characters decoded, other escapes in upper
- * case, raw bytes outside of pchar escaped; `%2F` stays apart from `/`; broken escapes stay as
- * they are. Equal canonical forms mean equal paths to every app. */
+ * case, raw bytes outside of pchar escaped; `%2F` stays apart from `/`, and `%5C` from `\`, which
+ * some read as `/`; broken escapes stay as they are. Equal canonical forms mean equal paths to
+ * every app. */
 void uri_path_canonical(struct span path, struct buf *out);
 
 /* Takes the next pair of a query or form body: "a=1&b" gives (a,1), (b, p == NULL). Returns false

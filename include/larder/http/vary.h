@@ -1,8 +1,9 @@
 /* vary.h: the secondary key (RFC 9111 section 4.1). Thread any; no allocation.
  *
  * A variant's key is its request's values of the fields that Vary names: normalised (members
- * trimmed, repeated lines joined, Accept-Encoding reduced to a sorted set of br, gzip, zstd and
- * identity) and escaped.
+ * trimmed, repeated lines joined, Accept-Encoding reduced to a sorted set of br, gzip, identity and
+ * zstd, with whatever else it names before that set) and escaped. A field that Connection names
+ * does not go upstream and counts as absent.
  */
 #ifndef LARDER_HTTP_VARY_H
 #define LARDER_HTTP_VARY_H
@@ -11,10 +12,11 @@
 #include <larder/http/head.h>
 
 /* Writes the names in all Vary fields of <response>, lower case, sorted, unique, joined by commas;
- * Accept-Encoding is added where there is a Content-Encoding. Empty: no Vary. False: Vary is `*`. */
+ * Accept-Encoding is added where there is a Content-Encoding. Empty: no Vary. False: Vary is `*`,
+ * or cannot be read, or names more than 32. */
 bool vary_names(const struct head *response, struct buf *out);
 /* Appends the values that <request> has for <names> (as vary_names wrote them): "name=value" each
- * behind a "|". Absent and empty fields differ. */
+ * behind a "|", a bare "name" where the field is absent. */
 void vary_key(const struct head *request, struct span names, struct buf *out);
 
 #endif

@@ -1,0 +1,206 @@
+/* Which entry goes when there is no room (SIEVE: one queue, one hand, a mark set by hits), and
+ * which has expired (a wheel of one-second slots, looked into once a round).
+ *
+ * Victims are chosen and unlinked here under order.lock, and taken out of their shards afterwards:
+ * the two locks are never held in the wrong order. */
+#include "cache-internal.h"
+
+#include <stdlib.h>
+
+static void queue_init(struct queue *q, struct store_limits limits)
+{
+    list_init(&q->entries);
+    q->limits = limits;
+}
+
+bool order_init(struct order *o, const struct store_config *config)
+{
+    pthread_mutex_init(&o->lock, NULL);
+    queue_init(&o->all, config->all);
+    for (unsigned i = 0; i < WHEEL_SLOTS; i++)
+        list_init(&o->wheel[i]);
+    o->routes = calloc(config->route_count ? config->route_count : 1, sizeof(*o->routes));
+    if (!o->routes)
+        return false;
+    for (unsigned i = 0; i < config->route_count; i++)
+        queue_init(&o->routes[i], config->route[i]);
+    return true;
+}
+
+void order_fini(struct order *o)
+{
+    free(o->routes);
+    pthread_mutex_destroy(&o->lock);
+}
+
+static bool is_over(const struct queue *q)
+{
+    return (q->limits.max_bytes && q->bytes > q->limits.max_bytes) ||
+           (q->limits.max_entries && q->count > q->limits.max_entries);
+}
+
+static void queue_remove(struct queue *q, struct list *link, size_t bytes)
+{
+    if (q->hand == link)
+        q->hand = link->prev == &q->entries ? NULL : link->prev; /* on, towards the newest */
+    list_remove(link);
+    q->count--;
+    q->bytes -= bytes;
+}
+
+static struct entry *entry_at(struct list *link, bool is_all)
+{
+    return is_all ? container_of(link, struct entry, in_all)
+                  : container_of(link, struct entry, in_route);
+}
+
+/* SIEVE: from the hand towards the newest, unmark what was visited, take what was not. */
+static struct entry *choose_victim(struct queue *q, bool is_all)
+{
+    if (list_is_empty(&q->entries))
+        return NULL;
+    struct list *at = q->hand ? q->hand : q->entries.prev;
+    for (;;) {
+        struct entry *e = entry_at(at, is_all);
+        struct list *on = at->prev == &q->entries ? q->entries.prev : at->prev;
+        if (!atomic_load_explicit(&e->visited, memory_order_relaxed) || on == at) {
+            q->hand = at; /* queue_remove moves it on */
+            return e;
+        }
+        atomic_store_explicit(&e->visited, 0, memory_order_relaxed);
+        at = on;
+    }
+}
+
+static void unlink_all(struct store *s, struct entry *e)
+{
+    struct order *o = &s->order;
+    queue_remove(&o->all, &e->in_all, e->bytes);
+    queue_remove(&o->routes[e->route], &e->in_route, e->bytes);
+    list_remove(&e->in_expiry);
+    e->queue_state = QUEUE_DEAD;
+}
+
+static void count_leave(struct store *s, const struct entry *e, enum leave why)
+{
+    struct queue *all = &s->order.all, *route = &s->order.routes[e->route];
+    if (why == LEAVE_EVICTED) {
+        all->evicted++;
+        route->evicted++;
+    } else if (why == LEAVE_EXPIRED) {
+        all->expired++;
+        route->expired++;
+    } else if (why == LEAVE_INVALIDATED && e->kind == ENTRY_RESPONSE) {
+        all->invalidated++;
+        route->invalidated++;
+    }
+}
+
+static void link_all(struct store *s, struct entry *e)
+{
+    struct order *o = &s->order;
+    struct queue *r = &o->routes[e->route];
+    uint64_t expires_s = (e->stored_mono_ms + e->lifetime_ms) / 1000 + 1;
+    list_push_front(&o->all.entries, &e->in_all);
+    list_push_front(&r->entries, &e->in_route);
+    list_push_back(&o->wheel[expires_s % WHEEL_SLOTS], &e->in_expiry);
+    o->all.count++;
+    o->all.bytes += e->bytes;
+    r->count++;
+    r->bytes += e->bytes;
+    o->all.inserted++;
+    r->inserted++;
+    e->queue_state = QUEUE_LINKED;
+}
+
+/* The next victim while a budget is exceeded: unlinked, with a reference for the caller. */
+static struct entry *next_victim(struct store *s, struct queue *route)
+{
+    struct entry *victim = NULL;
+    if (is_over(route))
+        victim = choose_victim(route, false);
+    else if (is_over(&s->order.all))
+        victim = choose_victim(&s->order.all, true);
+    if (!victim)
+        return NULL;
+    unlink_all(s, victim);
+    count_leave(s, victim, LEAVE_EVICTED);
+    return entry_ref(victim);
+}
+
+static void drop_from_shard(struct store *s, struct entry *e)
+{
+    struct shard *sh = shard_of(s, &e->key);
+    pthread_mutex_lock(&sh->lock);
+    bool was_there = shard_unlink(sh, e);
+    pthread_mutex_unlock(&sh->lock);
+    if (was_there)
+        entry_unref(e);
+    entry_unref(e);
+}
+
+void order_insert(struct store *s, struct entry *e)
+{
+    struct order *o = &s->order;
+    pthread_mutex_lock(&o->lock);
+    if (e->queue_state == QUEUE_NEW) /* an invalidation may have been quicker */
+        link_all(s, e);
+    for (struct entry *v; (v = next_victim(s, &o->routes[e->route])) != NULL;) {
+        pthread_mutex_unlock(&o->lock);
+        drop_from_shard(s, v);
+        pthread_mutex_lock(&o->lock);
+    }
+    pthread_mutex_unlock(&o->lock);
+}
+
+void order_remove(struct store *s, struct entry *e, enum leave why)
+{
+    struct order *o = &s->order;
+    pthread_mutex_lock(&o->lock);
+    if (e->queue_state == QUEUE_LINKED)
+        unlink_all(s, e);
+    e->queue_state = QUEUE_DEAD;
+    count_leave(s, e, why);
+    pthread_mutex_unlock(&o->lock);
+}
+
+/* One wheel slot may hold entries of later rounds: those stay. What has expired is unlinked into
+ * <dead>, each with a reference for the caller; nobody else touches a dead entry's links. */
+static unsigned expire_slot(struct store *s, uint64_t second, mono_ms now, unsigned max,
+                            struct list *dead)
+{
+    struct order *o = &s->order;
+    unsigned n = 0;
+    pthread_mutex_lock(&o->lock);
+    list_for_each_safe(it, next, &o->wheel[second % WHEEL_SLOTS]) {
+        struct entry *e = container_of(it, struct entry, in_expiry);
+        if (n == max || entry_is_fresh(e, now))
+            continue;
+        unlink_all(s, e);
+        count_leave(s, e, LEAVE_EXPIRED);
+        list_push_back(dead, &entry_ref(e)->in_expiry);
+        n++;
+    }
+    pthread_mutex_unlock(&o->lock);
+    return n;
+}
+
+unsigned store_expire(struct store *s, mono_ms now, unsigned max)
+{
+    struct order *o = &s->order;
+    uint64_t until = now / 1000;
+    unsigned total = 0;
+    struct list dead;
+    list_init(&dead);
+    if (until > o->wheel_s + WHEEL_SLOTS)
+        o->wheel_s = until - WHEEL_SLOTS; /* one round visits every slot */
+    for (uint64_t second = o->wheel_s; second <= until && total < max; second++) {
+        total += expire_slot(s, second, now, max - total, &dead);
+        o->wheel_s = second;
+    }
+    list_for_each_safe(it, next, &dead) {
+        list_remove(it);
+        drop_from_shard(s, container_of(it, struct entry, in_expiry));
+    }
+    return total;
+}

@@ -1,0 +1,251 @@
+/* fresh.c: RFC 9111 section 3 as a row of questions, then section 4.2 as arithmetic.
+ *
+ * What forbids is asked first, so that a verdict names the rule that an operator would have to
+ * change; how long comes last.
+ */
+#include <larder/http/fresh.h>
+
+#include <larder/http/date.h>
+
+#include "http-internal.h"
+
+/* What is judged, read once. */
+struct judgement {
+    const struct fresh_policy *policy;
+    const struct head *request, *response;
+    int64_t now_unix_s;
+    struct cache_control cc; /* of the field that is obeyed */
+    bool is_targeted;        /* it is not Cache-Control itself, and replaces Expires, too */
+};
+
+static bool has_value(const struct head *h, enum field_id id)
+{
+    for (unsigned i = 0; i < h->field_count; i++) {
+        if (h->fields[i].id == id && h->fields[i].value.len > 0)
+            return true;
+    }
+    return false;
+}
+
+/* RFC 9213 section 2.2: the first of the targeted fields that says anything. */
+static void read_cache_control(struct judgement *j)
+{
+    static const enum field_id targeted[] = {FIELD_LARDER_CACHE_CONTROL, FIELD_CDN_CACHE_CONTROL};
+    for (size_t i = 0; i < sizeof(targeted) / sizeof(targeted[0]); i++) {
+        if (has_value(j->response, targeted[i])) {
+            cache_control_parse(j->response, targeted[i], &j->cc);
+            j->is_targeted = true;
+            return;
+        }
+    }
+    cache_control_parse(j->response, FIELD_CACHE_CONTROL, &j->cc);
+}
+
+static enum store_verdict judge_request(const struct judgement *j)
+{
+    enum method m = j->request->method;
+    if (m != METHOD_GET && m != METHOD_POST && m != METHOD_QUERY)
+        return STORE_NO_METHOD;
+    struct cache_control cc;
+    cache_control_parse(j->request, FIELD_CACHE_CONTROL, &cc);
+    return cc.flags & CC_NO_STORE ? STORE_NO_REQUEST_NO_STORE : STORE_YES;
+}
+
+static bool is_event_stream(const struct head *response)
+{
+    const struct field *f = head_field(response, FIELD_CONTENT_TYPE);
+    struct span params;
+    return f && span_eq_nocase(span_trim(span_split(f->value, ';', &params)),
+                               SPAN_LIT("text/event-stream"));
+}
+
+static enum store_verdict judge_kind(const struct judgement *j)
+{
+    unsigned status = j->response->status;
+    if (status < 200 || status == 206 || status == 304)
+        return STORE_NO_PARTIAL;
+    return is_event_stream(j->response) ? STORE_NO_EVENT_STREAM : STORE_YES;
+}
+
+static enum store_verdict judge_directives(const struct judgement *j)
+{
+    if (j->policy->ignore_cache_control)
+        return STORE_YES;
+    if (j->cc.flags & CC_NO_STORE)
+        return STORE_NO_NO_STORE;
+    if (j->cc.flags & CC_PRIVATE)
+        return STORE_NO_PRIVATE;
+    return j->cc.flags & CC_NO_CACHE ? STORE_NO_NO_CACHE : STORE_YES;
+}
+
+/* An answer that may be one person's. */
+static enum store_verdict judge_person(const struct judgement *j)
+{
+    if (!j->policy->ignore_set_cookie && head_field(j->response, FIELD_SET_COOKIE))
+        return STORE_NO_SET_COOKIE;
+    const unsigned for_all = CC_PUBLIC | CC_HAS_S_MAXAGE | CC_MUST_REVALIDATE; /* section 3.5 */
+    if (!j->policy->share_authorized && head_field(j->request, FIELD_AUTHORIZATION) &&
+        !(j->cc.flags & for_all))
+        return STORE_NO_AUTHORIZATION;
+    return STORE_YES;
+}
+
+static enum store_verdict judge_vary(const struct judgement *j)
+{
+    return field_has_token(j->response, FIELD_VARY, SPAN_LIT("*")) ? STORE_NO_VARY_STAR
+                                                                   : STORE_YES;
+}
+
+/* Expires less Date (section 5.3). False: no Expires. Invalid means over, the soonest counts. */
+static bool expires_lifetime_ms(const struct judgement *j, uint64_t *ret_ms)
+{
+    const struct field *date = head_field(j->response, FIELD_DATE);
+    int64_t from = j->now_unix_s, soonest = INT64_MAX;
+    if (date && !date_parse(date->value, j->now_unix_s, &from))
+        from = j->now_unix_s;
+    for (unsigned i = 0; i < j->response->field_count; i++) {
+        const struct field *f = &j->response->fields[i];
+        int64_t until;
+        if (f->id != FIELD_EXPIRES)
+            continue;
+        if (!date_parse(f->value, j->now_unix_s, &until))
+            until = from;
+        if (until < soonest)
+            soonest = until;
+    }
+    if (soonest == INT64_MAX)
+        return false;
+    *ret_ms = soonest > from ? (uint64_t)(soonest - from) * 1000 : 0;
+    return true;
+}
+
+/* Section 4.2.1, for a shared cache. False: the upstream says nothing. */
+static bool explicit_lifetime_ms(const struct judgement *j, uint64_t *ret_ms)
+{
+    if (j->policy->ignore_cache_control)
+        return false;
+    if (j->cc.flags & CC_HAS_S_MAXAGE)
+        *ret_ms = (uint64_t)j->cc.s_maxage_s * 1000;
+    else if (j->cc.flags & CC_HAS_MAX_AGE)
+        *ret_ms = (uint64_t)j->cc.max_age_s * 1000;
+    else
+        return !j->is_targeted && expires_lifetime_ms(j, ret_ms);
+    return true;
+}
+
+enum status_rule {
+    RULE_NEVER,    /* not stored, whatever the upstream says */
+    RULE_EXPLICIT, /* stored where the upstream says how long */
+    RULE_ROUTE,    /* the route's lifetime holds where the upstream says nothing */
+};
+
+/* What the policy says of <status>: its own entries first, then what statuses mean. */
+static enum status_rule rule_for(const struct fresh_policy *policy, unsigned status,
+                                 uint64_t *ret_ttl_ms)
+{
+    for (unsigned i = 0; i < policy->status_ttl_count; i++) {
+        if (status < policy->status_ttl[i].low || status > policy->status_ttl[i].high)
+            continue;
+        *ret_ttl_ms = policy->status_ttl[i].ttl_ms;
+        return *ret_ttl_ms > 0 ? RULE_ROUTE : RULE_NEVER;
+    }
+    *ret_ttl_ms = policy->ttl_ms;
+    switch (status) {
+    case 200:
+    case 203:
+    case 204:
+    case 300:
+    case 301:
+    case 308:
+        return policy->has_ttl ? RULE_ROUTE : RULE_EXPLICIT;
+    case 404:
+    case 405:
+    case 410:
+    case 414:
+    case 501:
+        return RULE_EXPLICIT;
+    default:
+        return RULE_NEVER;
+    }
+}
+
+static bool takes_route_ttl(unsigned status)
+{
+    return status < 400;
+}
+
+static enum store_verdict judge_lifetime(const struct judgement *j, uint64_t *ret_ms)
+{
+    uint64_t ttl_ms;
+    enum status_rule rule = rule_for(j->policy, j->response->status, &ttl_ms);
+    if (rule == RULE_NEVER)
+        return STORE_NO_STATUS;
+    if (explicit_lifetime_ms(j, ret_ms))
+        return STORE_YES;
+    if (rule == RULE_EXPLICIT)
+        return takes_route_ttl(j->response->status) ? STORE_NO_TTL : STORE_NO_STATUS;
+    *ret_ms = ttl_ms;
+    return STORE_YES;
+}
+
+/* Section 5.1: of a list the first member, and nothing where that is no number. */
+static uint64_t age_ms(const struct head *response)
+{
+    const struct field *f = head_field(response, FIELD_AGE);
+    struct span rest;
+    uint64_t age_s;
+    if (!f)
+        return 0;
+    struct span first = span_trim(span_split(f->value, ',', &rest));
+    if (!span_parse_u64(first, &age_s))
+        return 0;
+    return (age_s < INT32_MAX ? age_s : INT32_MAX) * 1000;
+}
+
+enum store_verdict fresh_judge(const struct fresh_policy *policy, const struct head *request,
+                               const struct head *response, int64_t now_unix_s,
+                               uint64_t *ret_lifetime_ms, uint64_t *ret_age_ms)
+{
+    struct judgement j = {
+        .policy = policy, .request = request, .response = response, .now_unix_s = now_unix_s};
+    static enum store_verdict (*const questions[])(const struct judgement *) = {
+        judge_request, judge_kind, judge_directives, judge_person, judge_vary,
+    };
+    read_cache_control(&j);
+    for (size_t i = 0; i < sizeof(questions) / sizeof(questions[0]); i++) {
+        enum store_verdict v = questions[i](&j);
+        if (v != STORE_YES)
+            return v;
+    }
+
+    uint64_t lifetime_ms, spent_ms, age = age_ms(response);
+    enum store_verdict v = judge_lifetime(&j, &lifetime_ms);
+    if (v != STORE_YES)
+        return v;
+    spent_ms = policy->ignore_cache_control ? 0 : age; /* then the route's time begins here */
+    if (lifetime_ms <= spent_ms)
+        return STORE_NO_TTL;
+    *ret_lifetime_ms = lifetime_ms - spent_ms;
+    *ret_age_ms = age;
+    return STORE_YES;
+}
+
+const char *store_verdict_name(enum store_verdict v)
+{
+    static const char *const names[STORE_VERDICT_COUNT] = {
+        [STORE_YES] = "yes",
+        [STORE_NO_METHOD] = "method",
+        [STORE_NO_STATUS] = "status",
+        [STORE_NO_PARTIAL] = "partial",
+        [STORE_NO_NO_STORE] = "no-store",
+        [STORE_NO_PRIVATE] = "private",
+        [STORE_NO_NO_CACHE] = "no-cache",
+        [STORE_NO_SET_COOKIE] = "set-cookie",
+        [STORE_NO_AUTHORIZATION] = "authorization",
+        [STORE_NO_VARY_STAR] = "vary-star",
+        [STORE_NO_TTL] = "ttl",
+        [STORE_NO_REQUEST_NO_STORE] = "request-no-store",
+        [STORE_NO_EVENT_STREAM] = "event-stream",
+    };
+    return (unsigned)v < STORE_VERDICT_COUNT ? names[v] : "unknown";
+}

@@ -1,0 +1,155 @@
+"""What is cached, under which key, and what an answer says of it."""
+import json
+
+import pytest
+
+
+def config(app, *routes, **more):
+    c = {"listen": "127.0.0.1:0", "workers": 2, "control": {"listen": "127.0.0.1:0"},
+         "upstreams": {"app": {"servers": [f"127.0.0.1:{app.port}"]}}, "routes": list(routes)}
+    c.update(more)
+    return c
+
+
+COURSES = {"name": "courses", "match": "GET /api/courses",
+           "key": ["query.organization_id", "query.semester"], "ttl": "30m"}
+
+
+def test_second_request_is_a_hit_with_age_and_the_same_body(larder_factory, flask_app):
+    larder = larder_factory(config(flask_app, COURSES))
+    first = larder.request("GET", "/api/courses?organization_id=1&semester=2")
+    second = larder.request("GET", "/api/courses?organization_id=1&semester=2")
+    assert first.status == second.status == 200
+    assert "fwd=uri-miss" in first.headers["Cache-Status"]
+    assert "stored" in first.headers["Cache-Status"]
+    assert second.headers["Cache-Status"].startswith("larder; hit; ttl=")
+    assert int(second.headers["Age"]) >= 0
+    assert first.body == second.body
+    assert flask_app.count("courses") == 1
+
+
+def test_order_and_encoding_of_parameters_do_not_matter_but_values_do(larder_factory, flask_app):
+    larder = larder_factory(config(flask_app, COURSES))
+    larder.request("GET", "/api/courses?organization_id=a-b&semester=2")
+    same = larder.request("GET", "/api/courses?semester=2&organization_id=%61-b&utm_source=x")
+    other = larder.request("GET", "/api/courses?organization_id=a-b&semester=3")
+    assert "hit" in same.headers["Cache-Status"]
+    assert "fwd=uri-miss" in other.headers["Cache-Status"]
+
+
+def test_etag_is_made_and_answered_by_304(larder_factory, flask_app):
+    larder = larder_factory(config(flask_app, COURSES))
+    first = larder.request("GET", "/api/courses?organization_id=1")
+    etag = first.headers["ETag"]
+    again = larder.request("GET", "/api/courses?organization_id=1",
+                           headers={"If-None-Match": f'"other", W/{etag}'})
+    assert again.status == 304
+    assert again.body == b""
+    assert again.headers["ETag"] == etag
+    assert larder.request("GET", "/api/courses?organization_id=1",
+                          headers={"If-None-Match": '"other"'}).status == 200
+
+
+def test_head_is_answered_from_a_stored_get_and_fills_the_cache_for_it(larder_factory, flask_app):
+    larder = larder_factory(config(flask_app, COURSES))
+    head = larder.request("HEAD", "/api/courses?organization_id=1")
+    get = larder.request("GET", "/api/courses?organization_id=1")
+    again = larder.request("HEAD", "/api/courses?organization_id=1")
+    assert head.status == 200 and head.body == b"" and again.body == b""
+    assert "hit" in get.headers["Cache-Status"] and "hit" in again.headers["Cache-Status"]
+    assert again.headers["Content-Length"] == str(len(get.body))
+    assert flask_app.count("courses") == 1
+
+
+def test_post_answers_are_keyed_by_body_members_and_secrets_stay_secret(larder_factory, flask_app):
+    route = {"name": "query", "match": "POST /query", "ttl": "1h",
+             "key": ["json.username", {"param": "json.password", "secret": True}]}
+    larder = larder_factory(config(flask_app, route))
+
+    def ask(user, password, extra=1):
+        body = json.dumps({"extra": extra, "password": password, "username": user})
+        return larder.request("POST", "/query", body=body,
+                              headers={"Content-Type": "application/json"})
+    assert "fwd=uri-miss" in ask("ann", "hunter2-secret").headers["Cache-Status"]
+    assert "hit" in ask("ann", "hunter2-secret", extra=2).headers["Cache-Status"]
+    assert "hit" not in ask("ann", "wrong").headers["Cache-Status"]
+    assert "hit" not in ask("bob", "hunter2-secret").headers["Cache-Status"]
+    keys = larder.control("GET", "/api/cache/keys").body.decode()
+    stats = larder.control("GET", "/api/cache/stats").body.decode()
+    lines = json.dumps(larder.access_lines(4))
+    assert "ann" in keys
+    for text in (keys, stats, lines, json.dumps(larder.log_lines)):
+        assert "hunter2-secret" not in text
+
+
+def test_key_template_gives_the_readable_key(larder_factory, flask_app):
+    route = {"name": "assess", "match": "GET /api/courses", "ttl": "1h",
+             "key_template": "{query.model}:{query.country}:{query.sector}"}
+    larder = larder_factory(config(flask_app, route))
+    larder.request("GET", "/api/courses?model=OECD&country=USA&sector=C10T12")
+    keys = larder.control("GET", "/api/cache/keys").json()
+    assert [k["key"] for k in keys["keys"]] == ["OECD:USA:C10T12"]
+    assert larder.invalidate(key="OECD:USA:C10T12")["removed"] == 1
+
+
+@pytest.mark.parametrize("path, reason", [
+    ("/no-store", "no-store"), ("/private", "private"), ("/set-cookie", "set-cookie")])
+def test_answers_that_may_not_be_shared_are_not_stored(larder_factory, flask_app, path, reason):
+    larder = larder_factory(config(flask_app, {"name": "r", "match": f"GET {path}", "ttl": "1h"}))
+    first = larder.request("GET", path)
+    second = larder.request("GET", path)
+    assert reason in first.headers["Cache-Status"]
+    assert "hit-for-miss" in second.headers["Cache-Status"]
+    assert "hit;" not in second.headers["Cache-Status"]
+    assert larder.stats()["routes"]["r"]["refused"][reason] == 1
+
+
+@pytest.mark.parametrize("name, value", [("Authorization", "Bearer x"), ("Cookie", "sid=1")])
+def test_credentials_are_never_answered_from_the_cache(larder_factory, flask_app, name, value):
+    larder = larder_factory(config(flask_app, COURSES))
+    path = "/api/courses?organization_id=1"
+    larder.request("GET", path)
+    private = larder.request("GET", path, headers={name: value})
+    assert "fwd=bypass" in private.headers["Cache-Status"]
+    assert name.lower() in private.headers["Cache-Status"]
+    assert flask_app.count("courses") == 2
+
+
+def test_vary_keeps_variants_apart(larder_factory, flask_app):
+    larder = larder_factory(config(flask_app, {"name": "v", "match": "GET /vary", "ttl": "1h"}))
+    answers = {}
+    for _ in range(2):
+        for lang in ("de", "fr"):
+            answers[lang] = larder.request("GET", "/vary", headers={"X-Lang": lang})
+    assert all("hit" in a.headers["Cache-Status"] for a in answers.values())
+    assert answers["de"].body != answers["fr"].body
+    assert larder.invalidate(glob="v:*")["removed"] == 2
+
+
+def test_ttl_by_status_and_expiry(larder_factory, flask_app):
+    route = {"name": "s", "match": "GET /status/*", "ttl": "1h",
+             "ttl_by_status": {"404": "200ms", "500": "0s"}}
+    larder = larder_factory(config(flask_app, route))
+    assert "stored" in larder.request("GET", "/status/404").headers["Cache-Status"]
+    larder.wait_until(lambda: "hit" not in
+                      larder.request("GET", "/status/404").headers["Cache-Status"])
+    larder.request("GET", "/status/500")
+    assert "hit" not in larder.request("GET", "/status/500").headers["Cache-Status"]
+    assert larder.stats()["routes"]["s"]["miss_expired"] >= 1
+
+
+def test_entry_budget_of_a_route_is_kept_exactly(larder_factory, flask_app):
+    larder = larder_factory(config(flask_app, dict(COURSES, max_entries=5)))
+    for i in range(20):
+        larder.request("GET", f"/api/courses?organization_id={i}")
+    stats = larder.stats()["routes"]["courses"]
+    assert stats["entries"] == 5
+    assert stats["evicted"] == 15
+
+
+def test_strict_route_refuses_or_drops_unknown_parameters(larder_factory, flask_app):
+    larder = larder_factory(config(flask_app, dict(COURSES, strict="reject")))
+    refused = larder.request("GET", "/api/courses?organization_id=1&evil=1")
+    assert refused.status == 400
+    assert b"evil" in refused.body
+    assert flask_app.count("courses") == 0
