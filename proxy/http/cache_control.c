@@ -87,12 +87,12 @@ static bool next_directive(struct lexer *l, struct directive *ret)
 }
 
 enum kind {
-    FORBIDS,    /* a flag that counts wherever it stands */
-    PERMITS,    /* a flag that must be clean */
-    NO_CACHE,   /* forbids, unless its list of fields concerns nothing */
-    SECONDS,    /* the smallest wins, broken is 0 */
-    MIN_FRESH,  /* the largest wins, broken is for ever */
-    MAX_STALE,  /* as SECONDS, and without a value any staleness will do */
+    FORBIDS,   /* a flag that counts wherever it stands */
+    PERMITS,   /* a flag that must be clean */
+    NO_CACHE,  /* forbids, unless its list of fields concerns nothing */
+    SECONDS,   /* the smallest wins, broken is 0 */
+    MIN_FRESH, /* the largest wins, broken is for ever */
+    MAX_STALE, /* as SECONDS, and without a value any staleness will do */
 };
 
 static const struct {

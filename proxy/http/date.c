@@ -145,13 +145,18 @@ static bool fits(struct span s, const char *pattern, struct date *ret)
     return s.len == 0;
 }
 
+static int64_t unix_s_of(const struct date *d, int year)
+{
+    return days_of(year, d->month, d->day) * DAY_S + d->hour * 3600 + d->minute * 60 + d->second;
+}
+
 /* RFC 9110 section 5.6.7: more than 50 years ahead means the most recent year in the past. */
-static int full_year(int two_digits, int64_t now_unix_s)
+static int full_year(const struct date *d, int64_t now_unix_s)
 {
     struct date now;
     date_of_days((now_unix_s - (now_unix_s < 0 ? DAY_S - 1 : 0)) / DAY_S, &now);
-    int year = now.year - now.year % 100 + two_digits;
-    return year > now.year + 50 ? year - 100 : year;
+    int year = now.year - now.year % 100 + d->year;
+    return unix_s_of(d, year - 50) > now_unix_s ? year - 100 : year;
 }
 
 bool date_parse(struct span s, int64_t now_unix_s, int64_t *ret_unix_s)
@@ -161,12 +166,11 @@ bool date_parse(struct span s, int64_t now_unix_s, int64_t *ret_unix_s)
         !fits(s, "w m e h:i:s Y", &d))
         return false;
     if (d.short_year)
-        d.year = full_year(d.year, now_unix_s);
+        d.year = full_year(&d, now_unix_s);
     if (d.day < 1 || d.day > month_days(d.year, d.month) || d.hour > 23 || d.minute > 59 ||
         d.second > 60) /* 60: a leap second */
         return false;
-    *ret_unix_s =
-        days_of(d.year, d.month, d.day) * DAY_S + d.hour * 3600 + d.minute * 60 + d.second;
+    *ret_unix_s = unix_s_of(&d, d.year);
     return true;
 }
 

@@ -10,7 +10,7 @@
 
 #define SLOTS 128
 #define SLOT(len, first, last)                                                                     \
-    (((unsigned)(len) + ((unsigned)(first) & 31) * 47 + ((unsigned)(last) & 31) * 23) % SLOTS)
+    (((unsigned)(len) + ((unsigned)(first)&31) * 47 + ((unsigned)(last)&31) * 23) % SLOTS)
 
 /* id, text, its first and last letter */
 #define FIELDS(X)                                                                                  \

@@ -92,8 +92,7 @@ static enum store_verdict judge_person(const struct judgement *j)
 
 static enum store_verdict judge_vary(const struct judgement *j)
 {
-    return field_has_token(j->response, FIELD_VARY, SPAN_LIT("*")) ? STORE_NO_VARY_STAR
-                                                                   : STORE_YES;
+    return field_has_token(j->response, FIELD_VARY, SPAN_LIT("*")) ? STORE_NO_VARY_STAR : STORE_YES;
 }
 
 /* Expires less Date (section 5.3). False: no Expires. Invalid means over, the soonest counts. */

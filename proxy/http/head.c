@@ -14,7 +14,7 @@ void reader_init(struct head_reader *r, const char *p, size_t len, size_t limit,
     r->start = r->p = p;
     r->is_cut = len > limit;
     r->end = p + (r->is_cut ? limit : len);
-    r->too_long = "the head is too large";
+    r->too_long = "the first line is too long";
     r->h = h;
     r->seen = r->twice = 0;
 
@@ -134,6 +134,7 @@ _Static_assert(FIELD_COUNT_ <= 64, "struct head_reader keeps the ids seen in 64 
 
 enum head_result reader_take_fields(struct head_reader *r)
 {
+    r->too_long = "the head is too large";
     while (r->p < r->end && *r->p != '\r') {
         enum head_result rc = take_field(r);
         if (rc)

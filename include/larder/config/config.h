@@ -41,7 +41,10 @@ struct control_config {
     struct cidr allow[32];
 };
 
+struct config_block;
+
 struct config {
+    struct config_block *blocks; /* all memory that it owns */
     unsigned listen_count;
     struct address listen[CONFIG_LISTEN_MAX];
     unsigned workers; /* resolved: at least 1 */

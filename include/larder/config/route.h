@@ -105,4 +105,8 @@ void route_param_tag_format(const struct route *r, const struct param *p, struct
 /* Parameter of <r> by label; NULL if there is none. */
 const struct param *route_param(const struct route *r, struct span label);
 
+/* For a route whose unknown parameters are dropped: the query with the keyed ones only, their bytes
+ * unchanged. */
+void route_query_keep(const struct route *r, struct span query, struct buf *out);
+
 #endif

@@ -44,7 +44,8 @@ static void bodies_are_read_at_every_split(void **state)
     } cases[] = {
         {"0\r\n\r\n", "", ""},
         {"5\r\nhello\r\n0\r\n\r\n", "hello", ""},
-        {"5\r\nhello\r\n00a\r\n, w\xc3\xb6rld\r\n\r\n0\r\n\r\nGET /", "hello, w\xc3\xb6rld\r\n", "GET /"},
+        {"5\r\nhello\r\n00a\r\n, w\xc3\xb6rld\r\n\r\n0\r\n\r\nGET /", "hello, w\xc3\xb6rld\r\n",
+         "GET /"},
         {"3;x=y\r\nabc\r\n0;z=\"a;b\"\r\n\r\n", "abc", ""},
         {"0000000000000003\r\nabc\r\n000\r\n\r\n0\r\n", "abc", "0\r\n"},
         {"A\r\n0123456789\r\na\r\n0123456789\r\n0\r\nX-Sum: 1\r\nY:\r\n\r\n\r\n",
@@ -78,7 +79,10 @@ static void a_cut_body_never_looks_whole(void **state)
 static void whatever_is_not_plain_is_refused_at_every_split(void **state)
 {
     (void)state;
-#define BAD(text) {(text), sizeof(text) - 1}
+#define BAD(text)                                                                                  \
+    {                                                                                              \
+        (text), sizeof(text) - 1                                                                   \
+    }
     static const struct {
         const char *text;
         size_t len;

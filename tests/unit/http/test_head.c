@@ -103,8 +103,7 @@ static void a_bad_byte_is_refused_before_the_head_is_complete(void **state)
         cleanup(text_head_fini) struct text_head whole, shorter;
         if (parse(cases[i].text, cases[i].len, 8192, &whole) != HEAD_BAD)
             fail_msg("case %zu is not refused", i);
-        assert_int_equal(parse(cases[i].text, cases[i].len - 1, 8192, &shorter),
-                         HEAD_MORE);
+        assert_int_equal(parse(cases[i].text, cases[i].len - 1, 8192, &shorter), HEAD_MORE);
     }
 }
 
@@ -187,8 +186,7 @@ static void persistence_follows_version_and_connection(void **state)
         {"GET / HTTP/1.0\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n", false, false, false},
         {"GET / HTTP/1.1\r\nHost:\r\nConnection: upgrade\r\n\r\n", true, false, false},
         {"GET / HTTP/1.1\r\nHost:\r\nUpgrade: x\r\n\r\n", true, false, false},
-        {"GET / HTTP/1.1\r\nHost:\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n", true, true,
-         false},
+        {"GET / HTTP/1.1\r\nHost:\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n", true, true, false},
         {"PUT / HTTP/1.1\r\nHost:\r\nExpect: 100-continue\r\n\r\n", true, false, true},
     };
     for (size_t i = 0; i < array_len(cases); i++) {
@@ -258,11 +256,21 @@ static void hop_by_hop_fields_stay_behind_and_framing_does_not(void **state)
         const char *name;
         bool hops;
     } cases[] = {
-        {"connection", true},     {"x-mine", true},         {"x-other", false},
-        {"cookie", false},        {"etag", false},          {"te", true},
-        {"keep-alive", true},     {"proxy-connection", true}, {"proxy-authorization", true},
-        {"trailer", true},        {"upgrade", true},        {"content-length", false},
-        {"authorization", false}, {"proxy-authenticate", true}, {"host", false},
+        {"connection", true},
+        {"x-mine", true},
+        {"x-other", false},
+        {"cookie", false},
+        {"etag", false},
+        {"te", true},
+        {"keep-alive", true},
+        {"proxy-connection", true},
+        {"proxy-authorization", true},
+        {"trailer", true},
+        {"upgrade", true},
+        {"content-length", false},
+        {"authorization", false},
+        {"proxy-authenticate", true},
+        {"host", false},
     };
     for (size_t i = 0; i < array_len(cases); i++) {
         const struct field *f = head_field_named(&t.head, span_str(cases[i].name));
@@ -319,8 +327,8 @@ static void a_response_says_where_its_body_ends(void **state)
         {"HTTP/1.0 200 OK", "Content-Length: 5\r\n", METHOD_GET, FRAMING_LENGTH, false, true},
         {"HTTP/1.0 200 OK", "Content-Length: 5\r\nConnection: keep-alive\r\n", METHOD_GET,
          FRAMING_LENGTH, true, true},
-        {"HTTP/1.1 599 x", "Connection: close\r\nContent-Length: 5\r\n", METHOD_GET,
-         FRAMING_LENGTH, false, true},
+        {"HTTP/1.1 599 x", "Connection: close\r\nContent-Length: 5\r\n", METHOD_GET, FRAMING_LENGTH,
+         false, true},
     };
     for (size_t i = 0; i < array_len(cases); i++) {
         cleanup(text_head_fini) struct text_head t;

@@ -10,7 +10,10 @@ struct bytes {
     const char *p;
     size_t len;
 };
-#define BYTES(text) {(text), sizeof(text) - 1}
+#define BYTES(text)                                                                                \
+    {                                                                                              \
+        (text), sizeof(text) - 1                                                                   \
+    }
 
 /* Each as a whole head, alone in its block. */
 static void assert_requests(const struct bytes *cases, size_t count, enum head_result want)
@@ -126,8 +129,8 @@ static void every_method_has_its_body_framed(void **state)
         sized.block = block_of(text, strlen(text));
         assert_int_equal(head_parse_request(sized.block, strlen(text), 128, &sized.head), HEAD_OK);
         assert_int_equal(sized.head.framing, FRAMING_LENGTH);
-        snprintf(text, sizeof(text),
-                 "%s / HTTP/1.1\r\nHost:\r\nTransfer-Encoding: CHUNKED\r\n\r\n", methods[i]);
+        snprintf(text, sizeof(text), "%s / HTTP/1.1\r\nHost:\r\nTransfer-Encoding: CHUNKED\r\n\r\n",
+                 methods[i]);
         chunked.block = block_of(text, strlen(text));
         assert_int_equal(head_parse_request(chunked.block, strlen(text), 128, &chunked.head),
                          HEAD_OK);
@@ -139,11 +142,11 @@ static void a_line_ends_with_crlf_and_holds_no_control(void **state)
 {
     (void)state;
     static const struct bytes cases[] = {
-        BYTES("A: b\nC: d"),   BYTES("A: b\rC: d"),   BYTES("A: b\r\r\nC: d"), BYTES("A: b\r\n c"),
-        BYTES("A: b\r\n\tc"),  BYTES("A: b\0c"),      BYTES("\0A: b"),         BYTES(": b"),
-        BYTES("A B: c"),       BYTES("A(: b"),        BYTES("A\xc3\xa9: b"),   BYTES("A"),
-        BYTES("A\r\nB: c"),    BYTES("A: \x01"),      BYTES("A: \x7f"),        BYTES(" A: b"),
-        BYTES("Host: b"),      BYTES("A: b\r\nhOST:"), BYTES("A: b\n"),         BYTES("\n"),
+        BYTES("A: b\nC: d"),  BYTES("A: b\rC: d"),    BYTES("A: b\r\r\nC: d"), BYTES("A: b\r\n c"),
+        BYTES("A: b\r\n\tc"), BYTES("A: b\0c"),       BYTES("\0A: b"),         BYTES(": b"),
+        BYTES("A B: c"),      BYTES("A(: b"),         BYTES("A\xc3\xa9: b"),   BYTES("A"),
+        BYTES("A\r\nB: c"),   BYTES("A: \x01"),       BYTES("A: \x7f"),        BYTES(" A: b"),
+        BYTES("Host: b"),     BYTES("A: b\r\nhOST:"), BYTES("A: b\n"),         BYTES("\n"),
     };
     assert_fields_refused(cases, array_len(cases));
 }
@@ -153,28 +156,48 @@ static void a_request_line_has_one_reading(void **state)
     (void)state;
 #define LINE(line) BYTES(line "\r\nHost: a\r\n\r\n")
     static const struct bytes bad[] = {
-        LINE("GET / HTTP/1.1\0"),       LINE("GET /\0 HTTP/1.1"),
-        LINE("GET  / HTTP/1.1"),        LINE("GET /  HTTP/1.1"),
-        LINE("GET / HTTP/1.1 "),        LINE(" GET / HTTP/1.1"),
-        LINE("GET\t/\tHTTP/1.1"),       LINE("GET /a b HTTP/1.1"),
-        LINE("GET /a#b HTTP/1.1"),      LINE("GET /\x01 HTTP/1.1"),
-        LINE("GET /\x7f HTTP/1.1"),     LINE("GET /"),
-        LINE("GET"),                    LINE("G(T / HTTP/1.1"),
-        LINE("GET / HTTP/1.10"),        LINE("GET / HTTP/+1.+1"),
-        LINE("GET / HTTP/01.01"),       LINE("GET / HTTP/-1.1"),
-        LINE("GET / HTTP/1.-1"),        LINE("GET / HTTP/1.99999999999"),
-        LINE("GET / HTTP/1"),           LINE("GET / http/1.1"),
-        LINE("GET / HTTPS/1.1"),        LINE("GET a HTTP/1.1"),
-        LINE("GET * HTTP/1.1"),         LINE("OPTIONS *a HTTP/1.1"),
-        LINE("GET a:443 HTTP/1.1"),     LINE("CONNECT / HTTP/1.1"),
-        LINE("CONNECT a/b HTTP/1.1"),   LINE("GET http:// HTTP/1.1"),
-        LINE("GET http:/// HTTP/1.1"),  LINE("GET http://u@a/ HTTP/1.1"),
-        LINE("GET http://a?b HTTP/1.1"), LINE("GET ftp://a/ HTTP/1.1"),
-        LINE("GET ?a HTTP/1.1"),        LINE("GET http://a\\b/ HTTP/1.1"),
+        LINE("GET / HTTP/1.1\0"),
+        LINE("GET /\0 HTTP/1.1"),
+        LINE("GET  / HTTP/1.1"),
+        LINE("GET /  HTTP/1.1"),
+        LINE("GET / HTTP/1.1 "),
+        LINE(" GET / HTTP/1.1"),
+        LINE("GET\t/\tHTTP/1.1"),
+        LINE("GET /a b HTTP/1.1"),
+        LINE("GET /a#b HTTP/1.1"),
+        LINE("GET /\x01 HTTP/1.1"),
+        LINE("GET /\x7f HTTP/1.1"),
+        LINE("GET /"),
+        LINE("GET"),
+        LINE("G(T / HTTP/1.1"),
+        LINE("GET / HTTP/1.10"),
+        LINE("GET / HTTP/+1.+1"),
+        LINE("GET / HTTP/01.01"),
+        LINE("GET / HTTP/-1.1"),
+        LINE("GET / HTTP/1.-1"),
+        LINE("GET / HTTP/1.99999999999"),
+        LINE("GET / HTTP/1"),
+        LINE("GET / http/1.1"),
+        LINE("GET / HTTPS/1.1"),
+        LINE("GET a HTTP/1.1"),
+        LINE("GET * HTTP/1.1"),
+        LINE("OPTIONS *a HTTP/1.1"),
+        LINE("GET a:443 HTTP/1.1"),
+        LINE("CONNECT / HTTP/1.1"),
+        LINE("CONNECT a/b HTTP/1.1"),
+        LINE("GET http:// HTTP/1.1"),
+        LINE("GET http:/// HTTP/1.1"),
+        LINE("GET http://u@a/ HTTP/1.1"),
+        LINE("GET http://a?b HTTP/1.1"),
+        LINE("GET ftp://a/ HTTP/1.1"),
+        LINE("GET ?a HTTP/1.1"),
+        LINE("GET http://a\\b/ HTTP/1.1"),
         BYTES("GET / HTTP/1.1\nHost: a\n\n"),
     };
     static const struct bytes versions[] = {
-        LINE("GET / HTTP/0.9"), LINE("GET / HTTP/2.0"), LINE("PRI * HTTP/2.0"),
+        LINE("GET / HTTP/0.9"),
+        LINE("GET / HTTP/2.0"),
+        LINE("PRI * HTTP/2.0"),
         LINE("GET / HTTP/3.1"),
     };
 #undef LINE

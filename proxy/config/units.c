@@ -1,0 +1,147 @@
+/* Numbers with units, addresses, networks, and names that were meant. */
+#include "config-internal.h"
+
+#include <arpa/inet.h>
+
+static bool parse_unit(struct span s, uint64_t *ret_number, struct span *ret_unit)
+{
+    size_t n = 0;
+    while (n < s.len && s.p[n] >= '0' && s.p[n] <= '9')
+        n++;
+    *ret_unit = span_of(s.p + n, s.len - n);
+    return span_parse_u64(span_of(s.p, n), ret_number);
+}
+
+bool duration_parse(struct span s, uint64_t *ret_ms)
+{
+    static const struct {
+        const char *unit;
+        uint64_t ms;
+    } units[] = {{"ms", 1}, {"s", 1000}, {"m", 60000}, {"h", 3600000}, {"d", 86400000}};
+    uint64_t n;
+    struct span unit;
+    if (!parse_unit(s, &n, &unit))
+        return false;
+    for (unsigned i = 0; i < array_len(units); i++) {
+        if (span_eq(unit, span_str(units[i].unit)) && n <= UINT32_MAX * 1000ull / units[i].ms) {
+            *ret_ms = n * units[i].ms;
+            return true;
+        }
+    }
+    return false;
+}
+
+bool size_parse(struct span s, uint64_t *ret_bytes)
+{
+    static const struct {
+        const char *unit;
+        unsigned shift;
+    } units[] = {{"", 0}, {"B", 0}, {"KiB", 10}, {"MiB", 20}, {"GiB", 30}, {"TiB", 40}};
+    uint64_t n;
+    struct span unit;
+    if (!parse_unit(s, &n, &unit))
+        return false;
+    for (unsigned i = 0; i < array_len(units); i++) {
+        if (span_eq(unit, span_str(units[i].unit)) && n <= (UINT64_MAX >> 1) >> units[i].shift) {
+            *ret_bytes = n << units[i].shift;
+            return true;
+        }
+    }
+    return false;
+}
+
+bool address_parse(struct span s, bool may_lack_host, struct address *ret)
+{
+    const char *colon = s.len ? memrchr(s.p, ':', s.len) : NULL;
+    uint64_t port;
+    if (!colon ||
+        !span_parse_u64(span_of(colon + 1, (size_t)(s.p + s.len - colon) - 1), &port) ||
+        port > 65535)
+        return false;
+    struct span host = span_of(s.p, (size_t)(colon - s.p));
+    if (host.len > 2 && host.p[0] == '[' && host.p[host.len - 1] == ']')
+        host = span_of(host.p + 1, host.len - 2);
+    else if (host.len && memchr(host.p, ':', host.len))
+        return false; /* IPv6 without brackets */
+    if ((host.len == 0 && !may_lack_host) || host.len >= sizeof(ret->host))
+        return false;
+    memset(ret, 0, sizeof(*ret));
+    if (host.len)
+        memcpy(ret->host, host.p, host.len);
+    ret->port = (uint16_t)port;
+    return true;
+}
+
+bool cidr_parse(struct span s, struct cidr *ret)
+{
+    char text[64];
+    struct span bits, host = span_split(s, '/', &bits);
+    uint64_t prefix = 0;
+    if (host.len == 0 || host.len >= sizeof(text))
+        return false;
+    memcpy(text, host.p, host.len);
+    text[host.len] = '\0';
+    memset(ret, 0, sizeof(*ret));
+    bool is_v4 = inet_pton(AF_INET, text, ret->addr + 12) == 1;
+    if (is_v4)
+        ret->addr[10] = ret->addr[11] = 0xff;
+    else if (inet_pton(AF_INET6, text, ret->addr) != 1)
+        return false;
+    unsigned most = is_v4 ? 32 : 128;
+    if (!bits.p)
+        prefix = most;
+    else if (!span_parse_u64(bits, &prefix) || prefix > most)
+        return false;
+    ret->prefix_bits = (unsigned)prefix + (128 - most);
+    return true;
+}
+
+bool cidr_contains(const struct cidr *list, unsigned count, const uint8_t addr[16])
+{
+    for (unsigned i = 0; i < count; i++) {
+        unsigned bytes = list[i].prefix_bits / 8, bits = list[i].prefix_bits % 8;
+        if (memcmp(list[i].addr, addr, bytes) != 0)
+            continue;
+        uint8_t mask = (uint8_t)(0xff00 >> bits);
+        if (bits == 0 || (list[i].addr[bytes] & mask) == (addr[bytes] & mask))
+            return true;
+    }
+    return false;
+}
+
+/* Levenshtein's distance, of texts up to 40 bytes. */
+static unsigned distance(struct span a, struct span b)
+{
+    enum { LONGEST = 40 };
+    unsigned row[LONGEST + 1];
+    if (a.len > LONGEST || b.len > LONGEST)
+        return LONGEST;
+    for (unsigned j = 0; j <= b.len; j++)
+        row[j] = j;
+    for (unsigned i = 1; i <= a.len; i++) {
+        unsigned corner = row[0];
+        row[0] = i;
+        for (unsigned j = 1; j <= b.len; j++) {
+            unsigned change = corner + (a.p[i - 1] != b.p[j - 1]);
+            corner = row[j];
+            unsigned add = row[j - 1] + 1, drop = row[j] + 1;
+            row[j] = change < add ? change : add;
+            row[j] = drop < row[j] ? drop : row[j];
+        }
+    }
+    return row[b.len];
+}
+
+const char *nearest_name(struct span given, const char *const *names, unsigned count)
+{
+    const char *best = NULL;
+    unsigned least = given.len / 2 + 1;
+    for (unsigned i = 0; i < count; i++) {
+        unsigned d = distance(given, span_str(names[i]));
+        if (d < least) {
+            least = d;
+            best = names[i];
+        }
+    }
+    return best;
+}
