@@ -18,7 +18,7 @@ struct record {
 };
 
 static const char *const text_names[TEXTS] = {
-    "http.request.method", "url.original", "client.ip",       "larder.route",
+    "http.request.method", "url.original",  "client.ip",       "larder.route",
     "larder.key",          "larder.reason", "http.request.id",
 };
 

@@ -38,9 +38,9 @@ static bool reserve(struct buf *b, size_t more)
         b->failed = true;
         return false;
     }
-    size_t cap = b->cap ? b->cap : 256;
-    while (cap < b->len + more)
-        cap *= 2;
+    size_t need = b->len + more, cap = b->cap ? b->cap : 256;
+    while (cap < need)
+        cap = cap > SIZE_MAX / 2 ? need : cap * 2;
     if (cap > b->limit)
         cap = b->limit;
     char *p = realloc(b->p, cap);
@@ -87,6 +87,30 @@ void buf_add_u64(struct buf *b, uint64_t v)
     buf_add(b, digits + i, sizeof(digits) - i);
 }
 
+/* printf needs a byte for its NUL: short texts come by the stack, long ones are printed in place
+ * where that byte is free, and only a long text that fills the block to the last byte takes a
+ * block of its own on the way. */
+static void add_printed(struct buf *b, size_t n, const char *fmt, va_list args)
+{
+    char small[512];
+    if (!reserve(b, n))
+        return;
+    if (n >= sizeof(small) && b->cap - b->len > n) {
+        vsnprintf(b->p + b->len, n + 1, fmt, args);
+        b->len += n;
+        return;
+    }
+    char *text = n < sizeof(small) ? small : malloc(n + 1);
+    if (text) {
+        vsnprintf(text, n + 1, fmt, args);
+        buf_add(b, text, n);
+    } else {
+        b->failed = true;
+    }
+    if (text != small)
+        free(text);
+}
+
 void buf_add_fmt(struct buf *b, const char *fmt, ...)
 {
     va_list args, again;
@@ -94,17 +118,9 @@ void buf_add_fmt(struct buf *b, const char *fmt, ...)
     va_copy(again, args);
     int n = vsnprintf(NULL, 0, fmt, args);
     va_end(args);
-    if (n > 0) {
-        char small[512];
-        char *text = (size_t)n < sizeof(small) ? small : malloc((size_t)n + 1);
-        if (text) {
-            vsnprintf(text, (size_t)n + 1, fmt, again);
-            buf_add(b, text, (size_t)n);
-        } else {
-            b->failed = true;
-        }
-        if (text != small)
-            free(text);
-    }
+    if (n < 0)
+        b->failed = true;
+    else
+        add_printed(b, (size_t)n, fmt, again);
     va_end(again);
 }

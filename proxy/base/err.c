@@ -1,5 +1,7 @@
 #include <larder/base/err.h>
 
+#include <larder/base/macros.h>
+
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -7,12 +9,13 @@ enum err_code err_set(struct err *err, enum err_code code, const char *where, co
 {
     if (!err)
         return code;
-    err->code = code;
-    snprintf(err->where, sizeof(err->where), "%s", where ? where : "");
+    struct err now = {.code = code}; /* apart: <where> and the arguments may lie in *err */
+    snprintf(now.where, sizeof(now.where), "%s", where ? where : "");
     va_list args;
     va_start(args, fmt);
-    vsnprintf(err->what, sizeof(err->what), fmt, args);
+    vsnprintf(now.what, sizeof(now.what), fmt, args);
     va_end(args);
+    *err = now;
     return code;
 }
 
@@ -25,5 +28,5 @@ const char *err_name(enum err_code code)
         [ERR_CLOSED] = "closed by peer", [ERR_TIMEOUT] = "timed out",
         [ERR_BUSY] = "queue full",       [ERR_NOT_FOUND] = "not found",
     };
-    return names[code];
+    return (unsigned)code < array_len(names) ? names[code] : "unknown error";
 }

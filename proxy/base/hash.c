@@ -1,6 +1,7 @@
 #define XXH_INLINE_ALL
 #include <larder/base/hash.h>
 
+#include <limits.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
@@ -29,21 +30,23 @@ void digest_of(const void *p, size_t len, uint8_t ret_digest[32])
 
 void hmac_of(struct span secret, struct span text, uint8_t ret_mac[32])
 {
-    unsigned len = 32;
-    if (!HMAC(EVP_sha256(), secret.p, (int)secret.len, (const uint8_t *)text.p, text.len, ret_mac,
-              &len))
+    const char *key = secret.len ? secret.p : ""; /* NULL means to OpenSSL: the key as before */
+    const uint8_t *data = (const uint8_t *)(text.len ? text.p : "");
+    unsigned len = 0;
+    if (secret.len > INT_MAX ||
+        !HMAC(EVP_sha256(), key, (int)secret.len, data, text.len, ret_mac, &len))
         abort();
 }
 
 void random_bytes(void *p, size_t len)
 {
-    if (RAND_bytes(p, (int)len) != 1)
+    if (len > INT_MAX || RAND_bytes(p, (int)len) != 1)
         abort();
 }
 
 bool secret_eq(struct span a, struct span b)
 {
-    return a.len == b.len && CRYPTO_memcmp(a.p, b.p, a.len) == 0;
+    return a.len == b.len && (a.len == 0 || CRYPTO_memcmp(a.p, b.p, a.len) == 0);
 }
 
 void hex_format(const uint8_t *p, size_t len, char *ret_hex)

@@ -47,6 +47,8 @@ uint64_t hist_quantile_us(const struct hist *h, double q)
     uint64_t rank = (uint64_t)(q * (double)total + 0.5);
     if (rank == 0)
         rank = 1;
+    if (rank > total)
+        rank = total;
     for (unsigned i = 0; total && i < HIST_BUCKETS; i++) {
         seen += h->bucket[i];
         if (seen >= rank)

@@ -13,14 +13,19 @@ const struct json *json_member(const struct json *j, struct span name)
     return NULL;
 }
 
-/* Equal to a reference token of RFC 6901, in which ~1 is / and ~0 is ~. */
+/* Equal to a reference token of RFC 6901 section 4, in which ~1 is / and ~0 is ~; a ~ before
+ * anything else is malformed, and equals nothing. */
 static bool is_token(struct span name, struct span token)
 {
     size_t n = 0;
     for (size_t i = 0; i < token.len; i++, n++) {
         char c = token.p[i];
-        if (c == '~' && i + 1 < token.len)
-            c = token.p[++i] == '1' ? '/' : '~';
+        if (c == '~') {
+            char code = ++i < token.len ? token.p[i] : '\0';
+            if (code != '0' && code != '1')
+                return false;
+            c = code == '1' ? '/' : '~';
+        }
         if (n >= name.len || name.p[n] != c)
             return false;
     }
@@ -57,6 +62,30 @@ const struct json *json_pointer(const struct json *root, struct span pointer)
     return root;
 }
 
+static bool is_plain(struct span name)
+{
+    for (size_t i = 0; i < name.len; i++) {
+        char c = name.p[i];
+        if (!(c >= 'a' && c <= 'z') && !(c >= 'A' && c <= 'Z') && !(c >= '0' && c <= '9') &&
+            c != '_' && c != '-')
+            return false;
+    }
+    return name.len > 0;
+}
+
+/* .ttl, or ["two words"] where a point would mislead. */
+static void format_step(struct span name, struct buf *out)
+{
+    if (is_plain(name)) {
+        buf_add_char(out, '.');
+        buf_add_span(out, name);
+        return;
+    }
+    buf_add_char(out, '[');
+    json_string_format(name, out);
+    buf_add_char(out, ']');
+}
+
 void json_path_format(const struct json *j, struct buf *out)
 {
     if (!j->parent) {
@@ -65,8 +94,7 @@ void json_path_format(const struct json *j, struct buf *out)
     }
     json_path_format(j->parent, out);
     if (j->parent->type == JSON_OBJECT) {
-        buf_add_char(out, '.');
-        buf_add_span(out, j->name);
+        format_step(j->name, out);
         return;
     }
     uint64_t index = 0;
@@ -144,8 +172,8 @@ void json_canonical_format(const struct json *j, struct buf *out)
 const char *json_type_name(enum json_type t)
 {
     static const char *const names[] = {
-        [JSON_NULL] = "null",     [JSON_FALSE] = "a boolean",  [JSON_TRUE] = "a boolean",
-        [JSON_NUMBER] = "a number", [JSON_STRING] = "a string", [JSON_ARRAY] = "an array",
+        [JSON_NULL] = "null",        [JSON_FALSE] = "a boolean", [JSON_TRUE] = "a boolean",
+        [JSON_NUMBER] = "a number",  [JSON_STRING] = "a string", [JSON_ARRAY] = "an array",
         [JSON_OBJECT] = "an object",
     };
     return names[t];

@@ -1,24 +1,11 @@
 /* JSON as text: commas where they belong, strings escaped, whatever the locale. */
-#include <larder/base/json.h>
+#include "json-internal.h"
 
+#include <float.h>
 #include <math.h>
+#include <stdio.h>
 
-/* Length of the valid UTF-8 sequence at <p>, or 0 (RFC 3629: no overlong form, no surrogate). */
-static size_t utf8_len(const unsigned char *p, size_t left)
-{
-    if (p[0] < 0x80)
-        return 1;
-    size_t n = p[0] >= 0xf0 ? 4 : p[0] >= 0xe0 ? 3 : 2;
-    if (p[0] < 0xc2 || p[0] > 0xf4 || left < n)
-        return 0;
-    for (size_t i = 1; i < n; i++)
-        if ((p[i] & 0xc0) != 0x80)
-            return 0;
-    if ((p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] > 0x9f) ||
-        (p[0] == 0xf0 && p[1] < 0x90) || (p[0] == 0xf4 && p[1] > 0x8f))
-        return 0;
-    return n;
-}
+enum { DECIMALS_MAX = 17 };
 
 static void add_escaped(struct buf *out, unsigned char c)
 {
@@ -51,7 +38,7 @@ void json_string_format(struct span s, struct buf *out)
     buf_add_char(out, '"');
     const unsigned char *p = (const unsigned char *)s.p;
     for (size_t i = 0, n; i < s.len; i += n) {
-        n = utf8_len(p + i, s.len - i);
+        n = utf8_sequence_len(p + i, s.len - i);
         if (n == 0) {
             buf_add_str(out, "\xef\xbf\xbd");
             n = 1;
@@ -142,25 +129,27 @@ void json_write_i64(struct json_writer *w, const char *name, int64_t value)
     buf_add_u64(w->out, value < 0 ? 0 - (uint64_t)value : (uint64_t)value);
 }
 
+/* printf rounds well but takes the point from the locale: the digits around it are what is kept. */
 void json_write_double(struct json_writer *w, const char *name, double value, int decimals)
 {
+    char text[DBL_MAX_10_EXP + DECIMALS_MAX + 16];
     begin(w, name);
-    if (!isfinite(value) || fabs(value) > 1e15) {
+    if (!isfinite(value)) {
         buf_add_str(w->out, "null");
         return;
     }
-    uint64_t scale = 1;
-    for (int i = 0; i < decimals; i++)
-        scale *= 10;
-    uint64_t scaled = (uint64_t)(fabs(value) * (double)scale + 0.5);
-    if (value < 0 && scaled)
+    decimals = decimals < 0 ? 0 : decimals > DECIMALS_MAX ? DECIMALS_MAX : decimals;
+    int len = snprintf(text, sizeof(text), "%.*f", decimals, fabs(value));
+    size_t whole = strspn(text, "0123456789");
+    const char *fraction = text + len - decimals;
+    bool is_zero = strspn(text, "0") == whole && strspn(fraction, "0") == (size_t)decimals;
+    if (value < 0 && !is_zero)
         buf_add_char(w->out, '-');
-    buf_add_u64(w->out, scaled / scale);
+    buf_add(w->out, text, whole);
     if (decimals == 0)
         return;
     buf_add_char(w->out, '.');
-    for (uint64_t unit = scale / 10, rest = scaled % scale; unit; unit /= 10)
-        buf_add_char(w->out, (char)('0' + rest / unit % 10));
+    buf_add(w->out, fraction, (size_t)decimals);
 }
 
 void json_write_bool(struct json_writer *w, const char *name, bool value)

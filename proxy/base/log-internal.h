@@ -10,7 +10,7 @@
 /* A ring of records: one producer (its worker), one consumer (the writer). */
 struct access_queue {
     struct access_queue *next;
-    size_t size; /* bytes, a power of two */
+    size_t size;                        /* bytes, a power of two */
     _Alignas(64) _Atomic uint64_t head; /* bytes ever written */
     _Alignas(64) _Atomic uint64_t tail; /* bytes ever read */
     _Alignas(64) char ring[];

@@ -39,8 +39,10 @@ static struct {
     struct access_queue *queues;
     char *path;
     int fd; /* of the access log; -1: off */
-} lg = {.lock = PTHREAD_MUTEX_INITIALIZER, .wake = PTHREAD_COND_INITIALIZER,
-        .level = LOG_LEVEL_INFO, .fd = -1};
+} lg = {.lock = PTHREAD_MUTEX_INITIALIZER,
+        .wake = PTHREAD_COND_INITIALIZER,
+        .level = LOG_LEVEL_INFO,
+        .fd = -1};
 
 void log_time_format(int64_t unix_ms, struct buf *out)
 {

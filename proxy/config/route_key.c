@@ -12,7 +12,7 @@
 
 #include <stdio.h>
 
-enum { SCRATCH = 4096 };
+enum { SCRATCH = 4096, VALUES_MAX = 64 };
 
 static _Thread_local char why_block[160];
 
@@ -75,6 +75,9 @@ static unsigned add_pairs(const struct param *p, struct span secret, struct span
         buf_init_fixed(&value, block, sizeof(block));
         if (!query_value(pairs, p->name, n, &value))
             break;
+        out->failed |= n == VALUES_MAX; /* each value is a walk over all pairs */
+        if (out->failed)
+            break;
         out->failed |= value.failed;
         buf_add_char(out, n ? ',' : '=');
         add_one(p, secret, buf_span(&value), out);
@@ -87,7 +90,8 @@ static void add_header(const struct param *p, const struct route_request *req, s
     unsigned n = 0;
     for (unsigned i = 0; i < req->head->field_count; i++) {
         const struct field *f = &req->head->fields[i];
-        if (!span_eq_nocase(f->name, p->name))
+        /* what Connection names never reaches the app: it must not choose the key either */
+        if (!span_eq_nocase(f->name, p->name) || field_is_hop_by_hop(req->head, f))
             continue;
         buf_add_char(out, n++ ? ',' : '=');
         add_one(p, req->secret, f->value, out);
@@ -240,6 +244,7 @@ static enum key_result add_default(const struct route *r, const struct route_req
 {
     buf_add_char(key, ':');
     uri_path_canonical(req->head->path, key);
+    buf_add_char(key, '?'); /* no canonical path holds one */
     key_add_query_all(key, req->head->query, is_ignored, (void *)r);
     if (!is_post)
         return KEY_OK;

@@ -17,12 +17,20 @@ static bool takes_method(const struct route *r, const struct head *h)
     return false;
 }
 
+static bool has_eight_bit(struct span s)
+{
+    for (size_t i = 0; i < s.len; i++)
+        if ((unsigned char)s.p[i] >= 0x80)
+            return true;
+    return false;
+}
+
 static bool is_literal(struct span literal, struct span raw)
 {
     if (span_eq(literal, raw))
         return true;
-    if (raw.len <= literal.len)
-        return false; /* an escape only makes it longer */
+    if (raw.len == literal.len && !has_eight_bit(raw))
+        return false; /* an escape makes it longer, raw bytes outside ASCII shorter */
     struct buf canonical;
     char block[1024];
     buf_init_fixed(&canonical, block, sizeof(block));

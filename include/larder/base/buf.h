@@ -1,8 +1,8 @@
 /* buf.h: bytes that grow, in one owned block, up to a limit.
  *
  * After a failed append the buffer is `failed` and stays so: a row of appends needs one check at
- * its end. Thread: the owner's. Memory: buf_fini() frees; buf_init() with a caller's block never
- * allocates as long as the text fits it.
+ * its end. Thread: the owner's. Memory: buf_fini() frees; buf_init_fixed() works in a caller's block
+ * that never grows: what does not fit fails.
  */
 #ifndef LARDER_BASE_BUF_H
 #define LARDER_BASE_BUF_H
@@ -19,7 +19,7 @@ struct buf {
 };
 
 void buf_init(struct buf *b, size_t limit);
-void buf_init_fixed(struct buf *b, char *block, size_t cap); /* limit = cap: never allocates */
+void buf_init_fixed(struct buf *b, char *block, size_t cap); /* limit = cap */
 void buf_fini(struct buf *b);
 void buf_reset(struct buf *b); /* empty again, block kept */
 void buf_add(struct buf *b, const void *p, size_t len);
