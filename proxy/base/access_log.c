@@ -6,26 +6,24 @@
 
 #include <stdlib.h>
 
-enum { TEXTS = 7, TEXT_MAX = 4096 };
+/* In the order of their lines in a record. */
+enum { RING_MAX = 1 << 30 };
+
+enum { METHOD, TARGET, CLIENT, ROUTE, KEY, REASON, REQUEST_ID };
 
 struct record {
     uint32_t bytes; /* of header and texts */
     uint32_t status, age_s;
-    uint32_t len[TEXTS];
+    uint32_t len[ACCESS_TEXTS];
     int64_t time_unix_ms;
     uint64_t body_bytes, total_us, upstream_us;
     const char *outcome;
 };
 
-static const char *const text_names[TEXTS] = {
-    "http.request.method", "url.original",  "client.ip",       "larder.route",
-    "larder.key",          "larder.reason", "http.request.id",
-};
-
 struct access_queue *access_queue_make(size_t bytes)
 {
     size_t size = 4096;
-    while (size < bytes)
+    while (size < bytes && size < RING_MAX)
         size *= 2;
     struct access_queue *q = aligned_alloc(64, sizeof(*q) + size);
     if (!q)
@@ -61,8 +59,9 @@ static void ring_get(const struct access_queue *q, uint64_t at, void *p, size_t 
 
 void log_access(struct access_queue *q, const struct access_record *r)
 {
-    const struct span texts[TEXTS] = {r->method, r->target, r->client,    r->route,
-                                      r->key,    r->reason, r->request_id};
+    const struct span texts[ACCESS_TEXTS] = {
+        [METHOD] = r->method, [TARGET] = r->target, [CLIENT] = r->client,        [ROUTE] = r->route,
+        [KEY] = r->key,       [REASON] = r->reason, [REQUEST_ID] = r->request_id};
     struct record rec = {.bytes = sizeof(rec),
                          .status = r->status,
                          .age_s = r->age_s,
@@ -71,27 +70,36 @@ void log_access(struct access_queue *q, const struct access_record *r)
                          .total_us = r->total_us,
                          .upstream_us = r->upstream_us,
                          .outcome = r->outcome};
-    for (unsigned i = 0; i < TEXTS; i++) {
-        rec.len[i] = (uint32_t)(texts[i].len < TEXT_MAX ? texts[i].len : TEXT_MAX);
+    for (unsigned i = 0; i < ACCESS_TEXTS; i++) {
+        rec.len[i] = (uint32_t)(texts[i].len < ACCESS_TEXT_MAX ? texts[i].len : ACCESS_TEXT_MAX);
         rec.bytes += rec.len[i];
     }
     uint64_t head = atomic_load_explicit(&q->head, memory_order_relaxed);
     uint64_t tail = atomic_load_explicit(&q->tail, memory_order_acquire);
     if (q->size - (head - tail) < rec.bytes) {
-        log_count_dropped();
+        log_count_dropped(1);
         return;
     }
     uint64_t at = head;
     ring_put(q, at, &rec, sizeof(rec));
     at += sizeof(rec);
-    for (unsigned i = 0; i < TEXTS; i++) {
+    for (unsigned i = 0; i < ACCESS_TEXTS; i++) {
         ring_put(q, at, texts[i].p, rec.len[i]);
         at += rec.len[i];
     }
-    atomic_store_explicit(&q->head, head + rec.bytes, memory_order_release);
+    atomic_store_explicit(&q->head, at, memory_order_release);
+    size_t used = (size_t)(at - tail), half = q->size / 2;
+    if (used >= half && used - rec.bytes < half)
+        log_wake(); /* the only system call here, and only when the writer is late */
 }
 
-static void format_record(const struct record *rec, const char *texts, struct buf *out)
+static void write_text(struct json_writer *w, const char *name, struct span text)
+{
+    if (text.len)
+        json_write_span(w, name, text);
+}
+
+static void format_record(const struct record *rec, const struct span *texts, struct buf *out)
 {
     struct json_writer w;
     struct buf when;
@@ -101,17 +109,18 @@ static void format_record(const struct record *rec, const char *texts, struct bu
     json_writer_init(&w, out);
     json_write_object(&w, NULL);
     json_write_span(&w, "@timestamp", buf_span(&when));
-    for (unsigned i = 0; i < TEXTS; i++) {
-        if (rec->len[i])
-            json_write_span(&w, text_names[i], span_of(texts, rec->len[i]));
-        texts += rec->len[i];
-    }
-    json_write_str(&w, "larder.outcome", rec->outcome);
+    write_text(&w, "client.ip", texts[CLIENT]);
+    write_text(&w, "http.request.method", texts[METHOD]);
+    write_text(&w, "url.original", texts[TARGET]);
     json_write_u64(&w, "http.response.status_code", rec->status);
     json_write_u64(&w, "http.response.body.bytes", rec->body_bytes);
-    json_write_u64(&w, "larder.age_s", rec->age_s);
     json_write_u64(&w, "event.duration", rec->total_us * 1000);
-    json_write_double(&w, "larder.total_ms", (double)rec->total_us / 1000, 3);
+    write_text(&w, "http.request.id", texts[REQUEST_ID]);
+    write_text(&w, "larder.route", texts[ROUTE]);
+    write_text(&w, "larder.key", texts[KEY]);
+    json_write_str(&w, "larder.outcome", rec->outcome);
+    write_text(&w, "larder.reason", texts[REASON]);
+    json_write_u64(&w, "larder.age_s", rec->age_s);
     json_write_double(&w, "larder.upstream_ms", (double)rec->upstream_us / 1000, 3);
     json_write_object_end(&w);
     buf_add_char(out, '\n');
@@ -123,10 +132,19 @@ bool access_queue_format(struct access_queue *q, struct buf *out)
     if (tail == atomic_load_explicit(&q->head, memory_order_acquire))
         return false;
     struct record rec;
-    char texts[TEXTS * TEXT_MAX];
+    char block[ACCESS_TEXTS * ACCESS_TEXT_MAX];
+    struct span texts[ACCESS_TEXTS];
     ring_get(q, tail, &rec, sizeof(rec));
-    ring_get(q, tail + sizeof(rec), texts, rec.bytes - sizeof(rec));
+    ring_get(q, tail + sizeof(rec), block, rec.bytes - sizeof(rec));
     atomic_store_explicit(&q->tail, tail + rec.bytes, memory_order_release);
+    for (size_t i = 0, at = 0; i < ACCESS_TEXTS; at += rec.len[i++])
+        texts[i] = span_of(block + at, rec.len[i]);
     format_record(&rec, texts, out);
     return true;
+}
+
+void access_queue_clear(struct access_queue *q)
+{
+    uint64_t head = atomic_load_explicit(&q->head, memory_order_acquire);
+    atomic_store_explicit(&q->tail, head, memory_order_release);
 }

@@ -2,7 +2,8 @@
  *
  * yajl's streaming parser stands behind it and nowhere else (its tree API cuts strings at NUL,
  * knows no place and overflows the stack). Duplicate members are an error, depth and size have
- * limits. Numbers keep their text. Thread: the owner's. Source: RFC 8259, RFC 6901 (pointers).
+ * limits; so are half surrogate pairs and malformed UTF-8, which yajl would read as some other
+ * text. Numbers keep their text. Thread: the owner's. Source: RFC 8259, RFC 6901 (pointers).
  */
 #ifndef LARDER_BASE_JSON_H
 #define LARDER_BASE_JSON_H
@@ -38,7 +39,7 @@ enum json_flags { JSON_COMMENTS = 1 }; /* slash-slash and slash-star comments, f
 
 /* Parses all of <text> (borrowed only for the call). ERR_SYNTAX fills err->where with
  * "<file>:line:col" and says what is wrong. <file> may be NULL (then "line:col"). Depth over
- * <max_depth> and duplicate members are ERR_SYNTAX, too. */
+ * <max_depth> and duplicate members are ERR_SYNTAX, too; over 16 MiB of text are ERR_TOO_LARGE. */
 must_check enum err_code json_parse(struct span text, const char *file, unsigned flags,
                                     unsigned max_depth, struct json_doc **ret_doc, struct err *err);
 void json_doc_free(struct json_doc *doc);
@@ -49,9 +50,9 @@ const struct json *json_root(const struct json_doc *doc);
 const struct json *json_member(const struct json *j, struct span name);
 /* What an RFC 6901 pointer ("" or "/a/0/b") names, or NULL. */
 const struct json *json_pointer(const struct json *root, struct span pointer);
-/* Line and column, both from 1, of byte <offset> in the text the document was parsed from. */
+/* Line and column (in bytes), both from 1, of byte <offset> in the text the document was parsed from. */
 void json_place(const struct json_doc *doc, uint32_t offset, unsigned *ret_line, unsigned *ret_col);
-/* "$.routes[0].ttl" of a node. */
+/* "$.routes[0].ttl" of a node; names that are no plain words as ["two words"]. */
 void json_path_format(const struct json *j, struct buf *out);
 /* Canonical form: members sorted by name, no white space, number texts kept. Equal documents (but
  * for order and space) give equal bytes. */

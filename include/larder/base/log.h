@@ -42,7 +42,8 @@ void log_msg(enum log_level level, const char *fmt, ...) __attribute__((format(p
 /* One queue for each worker, so that workers share no lock on the hit path (single producer). */
 struct access_queue;
 struct access_queue *access_queue_new(size_t bytes); /* registers with the writer; NULL: no memory */
+/* Copies <r>, each text up to 4 KiB. <q> lives until log_stop(), which frees it. */
 void log_access(struct access_queue *q, const struct access_record *r);
-uint64_t log_dropped(void); /* lines lost to full queues since the start */
+uint64_t log_dropped(void); /* lines lost since the start: a queue was full, a file not writable */
 
 #endif

@@ -1,0 +1,54 @@
+"""Fixtures: larder under test, and the real apps behind it."""
+import pathlib
+import sys
+
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+
+from support.app import App  # noqa: E402
+from support.larder import Larder  # noqa: E402
+
+
+@pytest.fixture
+def larder_factory():
+    running = []
+
+    def start(config):
+        running.append(Larder(config))
+        return running[-1]
+    yield start
+    for larder in running:
+        larder.stop()
+
+
+def app_fixtures(module, server):
+    @pytest.fixture(scope="session")
+    def process():
+        app = App(module, server)
+        yield app
+        app.stop()
+    return process
+
+
+flask_process = app_fixtures("flask_app", "gunicorn")
+django_process = app_fixtures("django_app", "gunicorn")
+fastapi_process = app_fixtures("fastapi_app", "uvicorn")
+
+
+@pytest.fixture
+def flask_app(flask_process):
+    flask_process.reset()
+    return flask_process
+
+
+@pytest.fixture
+def django_app(django_process):
+    django_process.reset()
+    return django_process
+
+
+@pytest.fixture
+def fastapi_app(fastapi_process):
+    fastapi_process.reset()
+    return fastapi_process

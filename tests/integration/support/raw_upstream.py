@@ -1,0 +1,87 @@
+"""An upstream that misbehaves byte by byte: what no framework produces."""
+import contextlib
+import socket
+import struct
+import threading
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def read_head(connection):
+    data = b""
+    while b"\r\n\r\n" not in data:
+        piece = connection.recv(65536)
+        if not piece:
+            return b""
+        data += piece
+    return data
+
+
+class RawUpstream:
+    """Calls handler(upstream, connection) for each connection, in a thread of its own."""
+
+    def __init__(self, handler):
+        self.handler = handler
+        self.requests, self.connections = [], 0
+        self.closing = threading.Event()
+        self.listener = socket.socket()
+        self.listener.bind(("127.0.0.1", 0))
+        self.listener.listen(64)
+        self.port = self.listener.getsockname()[1]
+        self.open = []
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        while True:
+            try:
+                connection, _ = self.listener.accept()
+            except OSError:
+                return
+            self.connections += 1
+            self.open.append(connection)
+            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+
+    def _serve(self, connection):
+        with contextlib.suppress(OSError):
+            self.handler(self, connection)
+        with contextlib.suppress(OSError):
+            connection.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.closing.set()
+        with contextlib.suppress(OSError):
+            self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+        for connection in self.open:
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+
+    @classmethod
+    def answering(cls, text, keep_alive=False):
+        def handler(self, connection):
+            while head := read_head(connection):
+                self.requests.append(head)
+                connection.sendall(text)
+                if not keep_alive:
+                    return
+        return cls(handler)
+
+    @classmethod
+    def silent(cls):
+        def handler(self, connection):
+            if head := read_head(connection):
+                self.requests.append(head)
+                self.closing.wait(30)
+        return cls(handler)
+
+
+def reset(connection):
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.close()
