@@ -21,14 +21,15 @@ struct daemon {
 
 static void print_usage(FILE *out)
 {
-    fputs("larder: a reverse caching proxy for the apps you already have\n\n"
-          "  larder -c FILE      run with this configuration\n"
-          "  larder -t -c FILE   test it, and print the routes as understood\n"
-          "  larder -V           print the version\n"
-          "  larder -h           print this\n\n"
-          "SIGTERM and SIGINT finish what is in flight, then stop; SIGUSR1 reopens the access log.\n"
-          "The README shows a first run; conf/larder.example.json has every member.\n",
-          out);
+    fputs(
+        "larder: a reverse caching proxy for the apps you already have\n\n"
+        "  larder -c FILE      run with this configuration\n"
+        "  larder -t -c FILE   test it, and print the routes as understood\n"
+        "  larder -V           print the version\n"
+        "  larder -h           print this\n\n"
+        "SIGTERM and SIGINT finish what is in flight, then stop; SIGUSR1 reopens the access log.\n"
+        "The README shows a first run; conf/larder.example.json has every member.\n",
+        out);
 }
 
 static struct config *load(const char *path)

@@ -29,9 +29,9 @@ struct span doc_copy(struct json_doc *doc, const void *p, size_t len);
 struct json_doc *doc_new(struct span source);
 void source_place(struct span source, size_t offset, unsigned *ret_line, unsigned *ret_col);
 
-/* The first byte from <at> on that is neither JSON's white space nor in a comment. A comment that
- * is not closed is not passed over. */
-size_t source_skip_space(struct span source, size_t at);
+/* The first byte from <at> on that is neither JSON's white space nor, where <may_comment>, in a
+ * comment. A comment that is not closed is not passed over. */
+size_t source_skip_space(struct span source, size_t at, bool may_comment);
 
 /* All members read so far, by (object, name). Zeroed: empty. */
 struct name_set {

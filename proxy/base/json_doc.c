@@ -103,16 +103,16 @@ static size_t skip_comment(struct span s, size_t at)
     return end ? (size_t)(end + 2 - s.p) : at;
 }
 
-size_t source_skip_space(struct span source, size_t at)
+size_t source_skip_space(struct span source, size_t at, bool may_comment)
 {
-    while (at < source.len) {
-        char c = source.p[at];
-        size_t next = c == ' ' || c == '\t' || c == '\r' || c == '\n' ? at + 1
-                      : c == '/'                                      ? skip_comment(source, at)
-                                                                      : at;
-        if (next == at)
-            break;
-        at = next;
+    for (;;) {
+        while (at < source.len && strchr(" \t\r\n", source.p[at]) && source.p[at])
+            at++;
+        if (!may_comment || at == source.len || source.p[at] != '/')
+            return at;
+        size_t end = skip_comment(source, at);
+        if (end == at)
+            return at;
+        at = end;
     }
-    return at;
 }

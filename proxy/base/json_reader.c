@@ -57,12 +57,17 @@ static bool check_space(struct reader *r, size_t at)
     return true;
 }
 
+static size_t skip_space(const struct reader *r, size_t at)
+{
+    return source_skip_space(r->source, at, r->flags & JSON_COMMENTS);
+}
+
 /* Where the token begins that comes after the last one. */
 static bool find_token(struct reader *r, size_t *ret_start)
 {
-    size_t at = source_skip_space(r->source, r->token_end);
+    size_t at = skip_space(r, r->token_end);
     while (at < r->source.len && (r->source.p[at] == ',' || r->source.p[at] == ':'))
-        at = source_skip_space(r->source, at + 1);
+        at = skip_space(r, at + 1);
     *ret_start = at;
     return check_space(r, at);
 }
@@ -252,7 +257,7 @@ static void fail_syntax(struct reader *r, bool at_end)
 /* yajl takes a comment that is still open at the end, and its own idea of white space. */
 static void check_rest(struct reader *r)
 {
-    size_t at = source_skip_space(r->source, r->token_end);
+    size_t at = skip_space(r, r->token_end);
     if (at < r->source.len && check_space(r, at))
         fail(r, ERR_SYNTAX, at, "the comment that begins here is not closed; write */ at its end");
 }

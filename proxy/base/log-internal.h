@@ -13,15 +13,17 @@
 
 /* Where whole lines go. Thread: the writer's. */
 struct sink {
-    int fd;       /* -1: nowhere */
-    bool is_torn; /* the last line was cut off: the next one begins on a new line */
+    int fd;          /* -1: nowhere */
+    bool is_torn;    /* the last line was cut off: the next one begins on a new line */
+    bool is_stalled; /* the last write ran out of patience: the next one has none */
 };
 
 /* <path>: "stdout", "off" or a file that is appended to. */
 enum err_code sink_open(struct sink *s, const char *path, struct err *err);
 void sink_close(struct sink *s);
 /* Writes lines, each with its newline, by as few calls as the system allows. Returns the lines
- * lost, 0 when all is well; errno then tells why. Waits a second for a full pipe, not longer. */
+ * lost, and in errno why; 0 when all is well. Waits a second for a pipe that is full (if it is set
+ * non-blocking), and then no more until it takes bytes again. */
 unsigned sink_write(struct sink *s, struct span lines);
 
 /* A ring of records: one producer (its worker), one consumer (the writer). */

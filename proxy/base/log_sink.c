@@ -31,22 +31,22 @@ void sink_close(struct sink *s)
 }
 
 /* Bytes written of <text>: all, or fewer when the descriptor takes no more (errno). */
-static size_t write_some(int fd, struct span text)
+static size_t write_some(struct sink *s, struct span text)
 {
     size_t done = 0;
     while (done < text.len) {
-        ssize_t n = write(fd, text.p + done, text.len - done);
+        ssize_t n = write(s->fd, text.p + done, text.len - done);
         if (n > 0) {
             done += (size_t)n;
+            s->is_stalled = false;
             continue;
         }
-        struct pollfd pfd = {.fd = fd, .events = POLLOUT};
+        struct pollfd pfd = {.fd = s->fd, .events = POLLOUT};
         if (n < 0 && errno == EINTR)
             continue;
-        if (n < 0 && errno == EAGAIN && poll(&pfd, 1, PATIENCE_MS) > 0)
+        if (n < 0 && errno == EAGAIN && poll(&pfd, 1, s->is_stalled ? 0 : PATIENCE_MS) > 0)
             continue;
-        if (n == 0 || errno == EAGAIN)
-            errno = ETIMEDOUT;
+        s->is_stalled = true;
         break;
     }
     return done;
@@ -64,10 +64,10 @@ unsigned sink_write(struct sink *s, struct span lines)
 {
     if (s->fd < 0 || lines.len == 0)
         return 0;
-    if (s->is_torn && write_some(s->fd, SPAN_LIT("\n")) == 0)
+    if (s->is_torn && write_some(s, SPAN_LIT("\n")) == 0)
         return count_lines(lines);
     s->is_torn = false;
-    size_t done = write_some(s->fd, lines);
+    size_t done = write_some(s, lines);
     if (done == lines.len)
         return 0;
     s->is_torn = done > 0 && lines.p[done - 1] != '\n';

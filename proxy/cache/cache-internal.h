@@ -28,7 +28,7 @@ struct flight {
 struct shard {
     _Alignas(64) pthread_mutex_t lock;
     struct entry **table;
-    size_t size, count; /* slots (a power of two), entries */
+    size_t size, count;     /* slots (a power of two), entries */
     struct flight *flights; /* all that have not landed, overtaken ones too */
 };
 

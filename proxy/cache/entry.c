@@ -36,8 +36,8 @@ static struct span place(char **at, struct span from)
 
 struct entry *entry_new(const struct entry_parts *parts)
 {
-    size_t extra = parts->key->text.len + parts->head.len + parts->head_304.len +
-                   parts->etag.len + parts->body.len;
+    size_t extra = parts->key->text.len + parts->head.len + parts->head_304.len + parts->etag.len +
+                   parts->body.len;
     struct entry *e = malloc(sizeof(*e) + extra);
     if (!e)
         return NULL;

@@ -135,7 +135,8 @@ void store_stats_read(struct store *s, struct store_stats *ret_all, struct store
     pthread_mutex_unlock(&s->order.lock);
 }
 
-/* References of the shard's matching answers, for a walk without its lock; NULL: none or no memory. */
+/* References of the shard's matching answers, for a walk without its lock; NULL: none or no memory.
+ */
 static struct entry **collect(struct store *s, struct shard *sh, struct span glob, mono_ms now,
                               size_t *ret_count)
 {

@@ -172,7 +172,7 @@ static unsigned expire_slot(struct store *s, uint64_t second, mono_ms now, unsig
     struct order *o = &s->order;
     unsigned n = 0;
     pthread_mutex_lock(&o->lock);
-    list_for_each_safe(it, next, &o->wheel[second % WHEEL_SLOTS]) {
+    list_for_each_safe (it, next, &o->wheel[second % WHEEL_SLOTS]) {
         struct entry *e = container_of(it, struct entry, in_expiry);
         if (n == max || entry_is_fresh(e, now))
             continue;
@@ -198,7 +198,7 @@ unsigned store_expire(struct store *s, mono_ms now, unsigned max)
         total += expire_slot(s, second, now, max - total, &dead);
         o->wheel_s = second;
     }
-    list_for_each_safe(it, next, &dead) {
+    list_for_each_safe (it, next, &dead) {
         list_remove(it);
         drop_from_shard(s, container_of(it, struct entry, in_expiry));
     }

@@ -45,8 +45,7 @@ void tag_stamp_now(const struct tag_table *t, struct tag_stamp *s)
 bool tag_stamp_is_current(const struct tag_table *t, const struct tag_stamp *s)
 {
     for (uint32_t i = 0; i < s->count; i++)
-        if (atomic_load_explicit(&t->epoch[s->tag[i] % SLOTS], memory_order_acquire) !=
-            s->epoch[i])
+        if (atomic_load_explicit(&t->epoch[s->tag[i] % SLOTS], memory_order_acquire) != s->epoch[i])
             return false;
     return true;
 }

@@ -30,8 +30,8 @@ enum member_type {
     MEMBER_UINT,     /* unsigned */
     MEMBER_U64,
     MEMBER_BOOL,
-    MEMBER_TEXT,     /* struct span */
-    MEMBER_ANY,      /* read by its owner */
+    MEMBER_TEXT, /* struct span */
+    MEMBER_ANY,  /* read by its owner */
 };
 
 struct member {
@@ -47,7 +47,7 @@ void reading_fail(struct reading *r, const struct json *j, const char *fmt, ...)
 /* Fills <into> from object <j>; members that the table does not know are errors. */
 void reading_members(struct reading *r, const struct json *j, const struct member *table,
                      unsigned count, void *into);
-struct span reading_copy(struct reading *r, struct span text); /* config's own, NUL behind it */
+struct span reading_copy(struct reading *r, struct span text);     /* config's own, NUL behind it */
 void *reading_alloc(struct reading *r, size_t count, size_t size); /* zeroed, the config's own */
 /* A string, {"file": path} or {"env": NAME}; empty on error. */
 struct span reading_secret(struct reading *r, const struct json *j);

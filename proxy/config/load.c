@@ -78,8 +78,9 @@ static unsigned cpus(void)
 static void read_address(struct reading *r, const struct json *j, struct address *into)
 {
     if (j->type != JSON_STRING || !address_parse(j->text, true, into))
-        reading_fail(r, j, "this is no address; write \"127.0.0.1:8080\", \"[::1]:8080\" or "
-                           "\":8080\"");
+        reading_fail(r, j,
+                     "this is no address; write \"127.0.0.1:8080\", \"[::1]:8080\" or "
+                     "\":8080\"");
 }
 
 static void read_listen(struct reading *r, const struct json *j)
@@ -101,8 +102,7 @@ static void read_listen(struct reading *r, const struct json *j)
         read_address(r, a, &c->listen[c->listen_count++]);
 }
 
-static unsigned read_cidrs(struct reading *r, const struct json *j, struct cidr *into,
-                           unsigned max)
+static unsigned read_cidrs(struct reading *r, const struct json *j, struct cidr *into, unsigned max)
 {
     unsigned n = 0;
     if (j->type != JSON_ARRAY || j->count > max) {
@@ -153,11 +153,13 @@ static void read_control(struct reading *r, const struct json *j)
     if (token || allow)
         return;
     if (c->mount)
-        reading_fail(r, j, "a mounted control needs \"token\" or \"allow\": behind a proxy on this "
-                           "machine every client would come from loopback");
+        reading_fail(r, j,
+                     "a mounted control needs \"token\" or \"allow\": behind a proxy on this "
+                     "machine every client would come from loopback");
     else if (c->enabled && !is_loopback(&c->listen))
-        reading_fail(r, j, "control listens beyond loopback: give it a \"token\" or say with "
-                           "\"allow\" who may call it");
+        reading_fail(r, j,
+                     "control listens beyond loopback: give it a \"token\" or say with "
+                     "\"allow\" who may call it");
 }
 
 static void read_log(struct reading *r, const struct json *j)
@@ -215,8 +217,10 @@ static void read_secret(struct reading *r, const struct json *j)
     if (j) {
         c->secret = reading_secret(r, j);
         if (c->secret.len && c->secret.len < SECRET_MIN)
-            reading_fail(r, j, "the secret is shorter than %d bytes; make one with `openssl rand "
-                               "-hex 32`", SECRET_MIN);
+            reading_fail(r, j,
+                         "the secret is shorter than %d bytes; make one with `openssl rand "
+                         "-hex 32`",
+                         SECRET_MIN);
         return;
     }
     char *random = reading_alloc(r, 32, 1);
@@ -229,11 +233,16 @@ static void read_secret(struct reading *r, const struct json *j)
 static void read_root(struct reading *r, const struct json *root)
 {
     static const struct member members[] = {
-        {"listen", MEMBER_ANY, 0, 0, 0},          {"workers", MEMBER_ANY, 0, 0, 0},
-        {"control", MEMBER_ANY, 0, 0, 0},         {"upstreams", MEMBER_ANY, 0, 0, 0},
-        {"default_upstream", MEMBER_ANY, 0, 0, 0}, {"cache", MEMBER_ANY, 0, 0, 0},
-        {"limits", MEMBER_ANY, 0, 0, 0},          {"trusted_proxies", MEMBER_ANY, 0, 0, 0},
-        {"log", MEMBER_ANY, 0, 0, 0},             {"secret", MEMBER_ANY, 0, 0, 0},
+        {"listen", MEMBER_ANY, 0, 0, 0},
+        {"workers", MEMBER_ANY, 0, 0, 0},
+        {"control", MEMBER_ANY, 0, 0, 0},
+        {"upstreams", MEMBER_ANY, 0, 0, 0},
+        {"default_upstream", MEMBER_ANY, 0, 0, 0},
+        {"cache", MEMBER_ANY, 0, 0, 0},
+        {"limits", MEMBER_ANY, 0, 0, 0},
+        {"trusted_proxies", MEMBER_ANY, 0, 0, 0},
+        {"log", MEMBER_ANY, 0, 0, 0},
+        {"secret", MEMBER_ANY, 0, 0, 0},
         {"routes", MEMBER_ANY, 0, 0, 0},
         {"drain_timeout", MEMBER_DURATION, AT(drain_timeout_ms), 0, 0},
         {"$schema", MEMBER_ANY, 0, 0, 0},

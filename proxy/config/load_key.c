@@ -71,8 +71,10 @@ static struct param *add_param(struct reading *r, const struct json *j, struct r
     }
     struct param *p = &route->params[route->param_count];
     if (!parse_source(r, text, p)) {
-        reading_fail(r, j, "\"" SPAN_FMT "\" is no parameter; write path.x, query.x, header.X, "
-                           "cookie.x, json.a.b, /json/pointer, form.x or auth", SPAN_ARG(text));
+        reading_fail(r, j,
+                     "\"" SPAN_FMT "\" is no parameter; write path.x, query.x, header.X, "
+                     "cookie.x, json.a.b, /json/pointer, form.x or auth",
+                     SPAN_ARG(text));
         return NULL;
     }
     if (p->source == PARAM_PATH && !has_capture(route, p->name))
@@ -120,8 +122,7 @@ static bool separates(struct span literal)
 {
     for (size_t i = 0; i < literal.len; i++) {
         unsigned char c = (unsigned char)literal.p[i];
-        bool is_alnum =
-            (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+        bool is_alnum = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
         if (!is_alnum && c > 0x20 && c < 0x7f && !strchr("._~@%-,", c))
             return true;
     }
@@ -144,8 +145,9 @@ static void read_template(struct reading *r, const struct json *j, struct route 
         if (!after.p)
             return;
         if (route->piece_count > 1 && !separates(literal))
-            reading_fail(r, j, "two parameters need a separator such as : between them, or "
-                               "different values could make one key; write \"{a}:{b}\"");
+            reading_fail(r, j,
+                         "two parameters need a separator such as : between them, or "
+                         "different values could make one key; write \"{a}:{b}\"");
         struct span name = span_split(after, '}', &rest);
         if (!rest.p) {
             reading_fail(r, j, "a { is not closed");
@@ -169,7 +171,8 @@ void load_key(struct reading *r, struct route *route, const struct json *key,
     if (key && template)
         reading_fail(r, template, "\"key\" and \"key_template\" exclude each other");
     if (route->has_key && !route->cached)
-        reading_fail(r, key ? key : template, "a key without \"ttl\" has no use: nothing is cached");
+        reading_fail(r, key ? key : template,
+                     "a key without \"ttl\" has no use: nothing is cached");
     if (template && template->type == JSON_STRING)
         read_template(r, template, route);
     else if (template)

@@ -26,8 +26,10 @@ static void read_methods(struct reading *r, const struct json *j, struct route *
     while (methods.p && methods.len) {
         struct span m = span_trim(span_split(methods, ',', &methods));
         if (!span_is_token(m) || route->method_count == ROUTE_METHODS_MAX) {
-            reading_fail(r, j, "\"" SPAN_FMT "\" is no method; write \"GET /path\" or "
-                               "\"PUT,POST /path\"", SPAN_ARG(m));
+            reading_fail(r, j,
+                         "\"" SPAN_FMT "\" is no method; write \"GET /path\" or "
+                         "\"PUT,POST /path\"",
+                         SPAN_ARG(m));
             return;
         }
         route->methods[route->method_count++] = reading_copy(r, m);
@@ -48,8 +50,10 @@ static void read_segment(struct reading *r, const struct json *j, struct route *
         return;
     }
     if (memchr(text.p, '{', text.len) || memchr(text.p, '*', text.len)) {
-        reading_fail(r, j, "\"" SPAN_FMT "\": a capture is a whole segment {name}, and * stands "
-                           "at the end only", SPAN_ARG(text));
+        reading_fail(r, j,
+                     "\"" SPAN_FMT "\": a capture is a whole segment {name}, and * stands "
+                     "at the end only",
+                     SPAN_ARG(text));
         return;
     }
     struct buf out;
@@ -75,8 +79,9 @@ static void read_match(struct reading *r, const struct json *j, struct route *ro
     }
     path = span_trim(path);
     if (path.len == 0 || path.p[0] != '/' || memchr(path.p, '?', path.len)) {
-        reading_fail(r, j, "the path must begin with / and have no query; write \"GET "
-                           "/api/courses\"");
+        reading_fail(r, j,
+                     "the path must begin with / and have no query; write \"GET "
+                     "/api/courses\"");
         return;
     }
     unsigned count = 0;
@@ -118,8 +123,10 @@ static void read_status_ttl(struct reading *r, const struct json *j, struct rout
     for (const struct json *c = j->first; c; c = c->next) {
         unsigned n = p->status_ttl_count;
         if (!parse_statuses(c->name, &p->status_ttl[n].low, &p->status_ttl[n].high))
-            reading_fail(r, c, "\"" SPAN_FMT "\" is no status; write \"404\", \"5xx\" or "
-                               "\"200-299\"", SPAN_ARG(c->name));
+            reading_fail(r, c,
+                         "\"" SPAN_FMT "\" is no status; write \"404\", \"5xx\" or "
+                         "\"200-299\"",
+                         SPAN_ARG(c->name));
         else if (c->type != JSON_STRING || !duration_parse(c->text, &p->status_ttl[n].ttl_ms))
             reading_fail(r, c, "this is not a duration; write \"10s\"");
         else
@@ -176,8 +183,9 @@ static void find_upstream(struct reading *r, const struct json *root, const stru
         name = MEMBER(root, "default_upstream");
     if (!name) {
         if (c->upstream_count > 1 && j)
-            reading_fail(r, j, "there are several upstreams: name one by \"upstream\", or set "
-                               "\"default_upstream\"");
+            reading_fail(r, j,
+                         "there are several upstreams: name one by \"upstream\", or set "
+                         "\"default_upstream\"");
         return;
     }
     for (unsigned i = 0; i < c->upstream_count; i++) {
@@ -208,8 +216,10 @@ static void check_methods(struct reading *r, const struct json *j, const struct 
     for (unsigned i = 0; i < route->method_count; i++) {
         enum method m = method_of(route->methods[i]);
         if (m != METHOD_GET && m != METHOD_HEAD && m != METHOD_POST && m != METHOD_QUERY)
-            reading_fail(r, j, "answers to " SPAN_FMT " are never cached: only GET, HEAD, POST and "
-                               "QUERY may have a ttl", SPAN_ARG(route->methods[i]));
+            reading_fail(r, j,
+                         "answers to " SPAN_FMT " are never cached: only GET, HEAD, POST and "
+                         "QUERY may have a ttl",
+                         SPAN_ARG(route->methods[i]));
     }
 }
 
@@ -269,8 +279,9 @@ static void read_route(struct reading *r, const struct json *root, const struct 
     load_key(r, route, MEMBER(j, "key"), MEMBER(j, "key_template"));
     bool is_post = takes_method(route, "POST") || takes_method(route, "QUERY");
     if (route->needs_body && !is_post)
-        reading_fail(r, j, "the key is made from the body, but no method of the route has one; "
-                           "write \"POST ...\"");
+        reading_fail(r, j,
+                     "the key is made from the body, but no method of the route has one; "
+                     "write \"POST ...\"");
 }
 
 static void add_pass(struct reading *r, const struct json *root)

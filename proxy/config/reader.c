@@ -50,8 +50,7 @@ static bool is_text(struct reading *r, const struct json *j, const char *example
     return false;
 }
 
-static void read_number(struct reading *r, const struct json *j, const struct member *m,
-                        void *into)
+static void read_number(struct reading *r, const struct json *j, const struct member *m, void *into)
 {
     uint64_t v;
     uint64_t max = m->max ? m->max : UINT32_MAX;
@@ -66,8 +65,7 @@ static void read_number(struct reading *r, const struct json *j, const struct me
         *(uint64_t *)into = v;
 }
 
-static void read_member(struct reading *r, const struct json *j, const struct member *m,
-                        void *into)
+static void read_member(struct reading *r, const struct json *j, const struct member *m, void *into)
 {
     switch (m->type) {
     case MEMBER_DURATION:
@@ -108,7 +106,7 @@ static void read_member(struct reading *r, const struct json *j, const struct me
 static void fail_unknown(struct reading *r, const struct json *j, const struct member *table,
                          unsigned count)
 {
-    const char *names[64];
+    const char *names[64] = {0};
     for (unsigned i = 0; i < count; i++)
         names[i] = table[i].name;
     const char *near = nearest_name(j->name, names, count);

@@ -54,8 +54,7 @@ bool address_parse(struct span s, bool may_lack_host, struct address *ret)
 {
     const char *colon = s.len ? memrchr(s.p, ':', s.len) : NULL;
     uint64_t port;
-    if (!colon ||
-        !span_parse_u64(span_of(colon + 1, (size_t)(s.p + s.len - colon) - 1), &port) ||
+    if (!colon || !span_parse_u64(span_of(colon + 1, (size_t)(s.p + s.len - colon) - 1), &port) ||
         port > 65535)
         return false;
     struct span host = span_of(s.p, (size_t)(colon - s.p));

@@ -99,8 +99,7 @@ static bool match_body(struct call *c, const struct json *root, struct store_mat
 bool api_invalidate(struct call *c)
 {
     static const char *const known[] = {"key", "glob", "route", "params", "all", "dry_run"};
-    cleanup(json_doc_freep) struct json_doc *doc =
-        call_parse(c, known, array_len(known), EXAMPLE);
+    cleanup(json_doc_freep) struct json_doc *doc = call_parse(c, known, array_len(known), EXAMPLE);
     if (!doc)
         return true;
     const struct json *root = json_root(doc);

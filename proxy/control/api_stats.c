@@ -82,8 +82,8 @@ static void write_upstreams(struct json_writer *w, const struct shared *s)
         json_write_u64(w, "max_connections", u.max_connections);
         json_write_u64(w, "requests", u.requests);
         json_write_u64(w, "reused", u.reused);
-        json_write_double(w, "reuse_rate",
-                          u.requests ? (double)u.reused / (double)u.requests : 0, 4);
+        json_write_double(w, "reuse_rate", u.requests ? (double)u.reused / (double)u.requests : 0,
+                          4);
         json_write_u64(w, "connects", u.connects);
         json_write_u64(w, "connect_failures", u.connect_failures);
         json_write_u64(w, "retries", u.retries);

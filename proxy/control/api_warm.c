@@ -208,8 +208,9 @@ static bool check_headers(struct call *c, const struct json *headers)
     for (const struct json *h = headers->first; h; h = h->next) {
         if (headers->type != JSON_OBJECT || h->type != JSON_STRING || !span_is_token(h->name) ||
             !is_clean(h->text, true))
-            return !call_fail(c, 400, "bad-value", "\"headers\": each must be a field name with a "
-                                                   "text as its value");
+            return !call_fail(c, 400, "bad-value",
+                              "\"headers\": each must be a field name with a "
+                              "text as its value");
     }
     return true;
 }
@@ -232,8 +233,7 @@ static bool check_urls(struct call *c, const struct json *urls)
 bool api_warm(struct call *c)
 {
     static const char *const known[] = {"urls", "concurrency", "headers"};
-    cleanup(json_doc_freep) struct json_doc *doc =
-        call_parse(c, known, array_len(known), EXAMPLE);
+    cleanup(json_doc_freep) struct json_doc *doc = call_parse(c, known, array_len(known), EXAMPLE);
     if (!doc)
         return true;
     const struct json *root = json_root(doc), *urls = json_member(root, SPAN_LIT("urls"));

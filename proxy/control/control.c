@@ -44,8 +44,11 @@ static void write_reply(struct call *c)
             buf_add_fmt(&fields, "Allow: %s\r\n", c->allow);
         if (c->status == 401)
             buf_add_str(&fields, "WWW-Authenticate: Bearer\r\n");
-        struct problem p = {.status = c->status, .type = c->problem, .detail = c->detail,
-                            .head_only = is_head, .close = close,
+        struct problem p = {.status = c->status,
+                            .type = c->problem,
+                            .detail = c->detail,
+                            .head_only = is_head,
+                            .close = close,
                             .extra_fields = buf_span(&fields)};
         reply_problem_format(&p, &out);
         gate_write(g, out.p, out.len);
@@ -239,8 +242,8 @@ enum err_code control_set_front(struct control *c, const struct address *addr, s
                                   .queue_max = 1000,
                                   .queue_timeout_ms = 120000};
     u->server[0] = *addr;
-    bool is_any = !addr->host[0] || strcmp(addr->host, "0.0.0.0") == 0 ||
-                  strcmp(addr->host, "::") == 0;
+    bool is_any =
+        !addr->host[0] || strcmp(addr->host, "0.0.0.0") == 0 || strcmp(addr->host, "::") == 0;
     if (is_any)
         snprintf(u->server[0].host, sizeof(u->server[0].host), "127.0.0.1");
     snprintf(c->front_host, sizeof(c->front_host), "%s:%u", u->server[0].host, addr->port);

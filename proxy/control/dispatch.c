@@ -25,9 +25,9 @@ static bool may_call(struct call *c)
     const struct control_config *cfg = &c->control->shared->config->control;
     struct span given = buf_span(&c->authorization), scheme = SPAN_LIT("Bearer ");
     if (given.len && cfg->token.len) {
-        bool is_right = span_starts_with(given, scheme) &&
-                        secret_eq(span_of(given.p + scheme.len, given.len - scheme.len),
-                                  cfg->token);
+        bool is_right =
+            span_starts_with(given, scheme) &&
+            secret_eq(span_of(given.p + scheme.len, given.len - scheme.len), cfg->token);
         if (!is_right)
             (void)call_fail(c, 403, "forbidden", "the bearer token is not the one of the config");
         return is_right;
@@ -89,8 +89,8 @@ struct json_doc *call_parse(struct call *c, const char *const *known, unsigned c
     }
     const struct json *root = json_root(doc);
     if (root->type != JSON_OBJECT) {
-        (void)call_fail(c, 400, "bad-json", "the body is %s; write %s",
-                        json_type_name(root->type), example);
+        (void)call_fail(c, 400, "bad-json", "the body is %s; write %s", json_type_name(root->type),
+                        example);
         json_doc_free(doc);
         return NULL;
     }
@@ -100,8 +100,8 @@ struct json_doc *call_parse(struct call *c, const char *const *known, unsigned c
             is_known |= span_eq(m->name, span_str(known[i]));
         if (is_known)
             continue;
-        (void)call_fail(c, 400, "unknown-member", "unknown member \"%.60s\"; write %s",
-                        m->name.p, example);
+        (void)call_fail(c, 400, "unknown-member", "unknown member \"%.60s\"; write %s", m->name.p,
+                        example);
         json_doc_free(doc);
         return NULL;
     }

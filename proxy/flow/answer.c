@@ -21,7 +21,8 @@ static bool is_sane_id(struct span id)
     return true;
 }
 
-/* A trusted peer's id is kept; otherwise 16 hex digits, unique in the fleet by their random seed. */
+/* A trusted peer's id is kept; otherwise 16 hex digits, unique in the fleet by their random seed.
+ */
 void request_id_make(struct worker *w, const struct head *h, const struct gate *g, struct buf *out)
 {
     const struct config *c = w->config;
@@ -173,8 +174,8 @@ static struct span make_etag(const struct head *h, struct span body, char block[
 }
 
 struct entry *answer_entry_new(const struct route *r, const struct cache_key *key,
-                               const struct tag_stamp *tags, const struct head *h,
-                               struct span body, uint64_t lifetime_ms, uint64_t age_ms, mono_ms now)
+                               const struct tag_stamp *tags, const struct head *h, struct span body,
+                               uint64_t lifetime_ms, uint64_t age_ms, mono_ms now)
 {
     char etag_block[40];
     struct span etag = make_etag(h, body, etag_block);

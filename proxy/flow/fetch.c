@@ -166,8 +166,8 @@ static void land_answer(struct fetch *f)
                               .vary = marker,
                               .error = UPSTREAM_BAD_ANSWER};
     struct entry *entries[2] = {e, marker};
-    enum err_code stored = store_land(f->w->store, take(f->flight), &r, entries,
-                                      is_whole ? (marker ? 2 : 1) : 0, now);
+    enum err_code stored =
+        store_land(f->w->store, take(f->flight), &r, entries, is_whole ? (marker ? 2 : 1) : 0, now);
     struct route_counters *c = &f->w->routes[f->route->index];
     if (is_whole && !stored)
         count(&c->stored);

@@ -25,9 +25,9 @@ enum {
 /* Why a request was not a hit: for Cache-Status, the log and the counters. */
 enum reason {
     REASON_NONE,
-    REASON_NOT_CACHED,     /* its route has no ttl */
+    REASON_NOT_CACHED, /* its route has no ttl */
     REASON_METHOD,
-    REASON_AUTHORIZATION,  /* credentials, and the route does not say whose answer it is */
+    REASON_AUTHORIZATION, /* credentials, and the route does not say whose answer it is */
     REASON_COOKIE,
     REASON_KEY,            /* no key can be made of it: its body is not as the route says */
     REASON_BODY_TOO_LARGE, /* for a key */
@@ -90,8 +90,7 @@ enum store_result lookup_find(struct worker *w, const struct lookup *l, const st
                               struct entry **ret_entry);
 
 /* answer.c */
-void request_id_make(struct worker *w, const struct head *h, const struct gate *g,
-                     struct buf *out);
+void request_id_make(struct worker *w, const struct head *h, const struct gate *g, struct buf *out);
 /* The lines that differ each time: Age, Cache-Status (RFC 9211; a hit's where <status> is empty),
  * request id, Connection and the empty line. */
 struct answer_lines {
@@ -106,9 +105,8 @@ void answer_head_format(const struct head *h, bool strip_set_cookie, bool for_st
 /* True: answer 304. */
 bool answer_is_not_modified(const struct head *request, const struct entry *e);
 struct entry *answer_entry_new(const struct route *r, const struct cache_key *key,
-                               const struct tag_stamp *tags, const struct head *h,
-                               struct span body, uint64_t lifetime_ms, uint64_t age_ms,
-                               mono_ms now);
+                               const struct tag_stamp *tags, const struct head *h, struct span body,
+                               uint64_t lifetime_ms, uint64_t age_ms, mono_ms now);
 
 /* forward.c: the whole head with framing, for the upstream */
 void forward_head_format(const struct config *config, const struct head *h, struct span peer,
@@ -123,9 +121,9 @@ enum fetch_mode { FETCH_COLLECT, FETCH_STREAM };
 struct fetch_start {
     struct worker *w;
     const struct route *route;
-    struct flow *client;        /* the flow it is for; may leave later */
-    struct flight *flight;      /* NULL: streamed, not stored */
-    struct span request_text;    /* the leader's head; copied for a flight */
+    struct flow *client;      /* the flow it is for; may leave later */
+    struct flight *flight;    /* NULL: streamed, not stored */
+    struct span request_text; /* the leader's head; copied for a flight */
     struct exchange_request exchange;
 };
 struct fetch *fetch_start(const struct fetch_start *s);

@@ -1,4 +1,5 @@
-/* Answers out of the cache, and those of larder's own. Here a flow ends: it is counted and logged. */
+/* Answers out of the cache, and those of larder's own. Here a flow ends: it is counted and logged.
+ */
 #include "flow.h"
 
 static void release_entry(void *owner)

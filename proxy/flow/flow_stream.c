@@ -164,8 +164,8 @@ static void write_head(struct flow *f)
     buf_add_span(&out, buf_span(&f->id));
     buf_add_str(&out, "\r\n");
     add_framing(f, h, &out);
-    bool has_upload = gate_body_state(f->gate) != BODY_NONE &&
-                      gate_body_state(f->gate) != BODY_WHOLE;
+    bool has_upload =
+        gate_body_state(f->gate) != BODY_NONE && gate_body_state(f->gate) != BODY_WHOLE;
     f->problem.close |= gate_must_close(f->gate) || has_upload;
     if (f->problem.close)
         buf_add_str(&out, "Connection: close\r\n");

@@ -1,5 +1,6 @@
 /* The gate's question about each request, and the hit path: match, key, lookup, one write. All
- * scratch is the worker's; the only numbers formatted are Age, the TTL left and the request's id. */
+ * scratch is the worker's; the only numbers formatted are Age, the TTL left and the request's id.
+ */
 #include "flow-internal.h"
 
 static void release_entry(void *owner)
@@ -51,9 +52,8 @@ static void answer_hit(struct worker *w, struct gate *g, const struct head *h,
     answer_lines_format(&parts, now, &lines);
     struct span head = is_304 ? e->head_304 : e->head;
     struct span body = is_304 || h->method == METHOD_HEAD ? span_of(NULL, 0) : e->body;
-    struct iovec iov[3] = {{(void *)head.p, head.len},
-                           {lines.p, lines.len},
-                           {(void *)body.p, body.len}};
+    struct iovec iov[3] = {
+        {(void *)head.p, head.len}, {lines.p, lines.len}, {(void *)body.p, body.len}};
     log_hit(w, g, h, l, e, body.len, buf_span(&id), is_304 ? 304 : e->status, now);
     gate_answer(g, iov, 3, close, release_entry, e);
 }

@@ -44,8 +44,7 @@ enum reason lookup_may_share(const struct route *r, const struct head *h)
     if (h->method != METHOD_GET && h->method != METHOD_HEAD && h->method != METHOD_POST &&
         h->method != METHOD_QUERY)
         return REASON_METHOD;
-    if (!r->fresh.share_authorized && head_field(h, FIELD_AUTHORIZATION) &&
-        !keys_by(r, PARAM_AUTH))
+    if (!r->fresh.share_authorized && head_field(h, FIELD_AUTHORIZATION) && !keys_by(r, PARAM_AUTH))
         return REASON_AUTHORIZATION;
     if (!r->share_cookies && head_field(h, FIELD_COOKIE) && !keys_by(r, PARAM_COOKIE))
         return REASON_COOKIE;

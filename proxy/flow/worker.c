@@ -84,8 +84,8 @@ struct worker *worker_new(unsigned index, struct shared *shared)
 enum err_code worker_listen(struct worker *w, struct address *addresses, struct err *err)
 {
     for (unsigned i = 0; i < w->config->listen_count; i++) {
-        enum err_code rc = loop_listen(w->loop, &addresses[i], w->config, &worker_gate_ops, w,
-                                       false, err);
+        enum err_code rc =
+            loop_listen(w->loop, &addresses[i], w->config, &worker_gate_ops, w, false, err);
         if (rc)
             return rc;
     }

@@ -105,8 +105,8 @@ void exchange_on_connected(struct exchange *x)
     bufferevent_write(c->bev, x->text, x->text_len);
     bufferevent_write_buffer(c->bev, x->pending);
     x->is_sent = x->send_ended;
-    conn_set_deadline(c, x->is_sent ? x->first_byte_timeout_ms
-                                    : x->pool->u->config.send_timeout_ms);
+    conn_set_deadline(c,
+                      x->is_sent ? x->first_byte_timeout_ms : x->pool->u->config.send_timeout_ms);
 }
 
 static void pause_if_full(struct exchange *x)
@@ -228,7 +228,8 @@ void exchange_resume(struct exchange *x)
     x->is_paused = false;
     bufferevent_enable(x->conn->bev, EV_READ);
     conn_set_deadline(x->conn, x->pool->u->config.between_bytes_timeout_ms);
-    bufferevent_trigger(x->conn->bev, EV_READ, BEV_TRIG_DEFER_CALLBACKS); /* what is there already */
+    bufferevent_trigger(x->conn->bev, EV_READ,
+                        BEV_TRIG_DEFER_CALLBACKS); /* what is there already */
 }
 
 void exchange_cancel(struct exchange *x)

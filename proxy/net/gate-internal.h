@@ -91,7 +91,7 @@ void gate_adopt(struct gate *g);
 
 /* gate_input.c */
 void gate_on_input(struct evbuffer *in, const struct evbuffer_cb_info *info, void *arg);
-void gate_read_on(struct gate *g);  /* HEAD: handles what is held */
+void gate_read_on(struct gate *g); /* HEAD: handles what is held */
 void gate_pump_body(struct gate *g);
 void gate_drop_request(struct gate *g);
 void gate_refuse(struct gate *g, unsigned status, const char *why);

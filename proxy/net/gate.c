@@ -254,8 +254,7 @@ static void on_request_complete(struct evhttp_request *req, void *arg)
 static void on_evhttp_request(struct evhttp_request *req, void *arg)
 {
     struct gates *gs = arg;
-    struct bufferevent *bev =
-        evhttp_connection_get_bufferevent(evhttp_request_get_connection(req));
+    struct bufferevent *bev = evhttp_connection_get_bufferevent(evhttp_request_get_connection(req));
     int fd = bufferevent_getfd(bev);
     struct gate *g = fd >= 0 && fd < gs->by_fd_count ? gs->by_fd[fd] : NULL;
     if (!g || g->bev != bev || g->state != GATE_BUSY || !g->head) {
@@ -269,8 +268,8 @@ static void on_evhttp_request(struct evhttp_request *req, void *arg)
     gs->ops->on_request(gs->arg, g, g->head);
 }
 
-struct gates *gates_new(struct event_base *base, struct evhttp *http,
-                        const struct config *config, const struct gate_ops *ops, void *arg, bool is_control)
+struct gates *gates_new(struct event_base *base, struct evhttp *http, const struct config *config,
+                        const struct gate_ops *ops, void *arg, bool is_control)
 {
     struct gates *gs = calloc(1, sizeof(*gs));
     if (!gs)
@@ -294,7 +293,7 @@ struct gates *gates_new(struct event_base *base, struct evhttp *http,
 void gates_drain(struct gates *gs)
 {
     gs->draining = true;
-    list_for_each_safe(it, next, &gs->all) {
+    list_for_each_safe (it, next, &gs->all) {
         struct gate *g = container_of(it, struct gate, link);
         if (g->state == GATE_HEAD && !g->head_begun)
             gate_note(g, NOTE_FREE);

@@ -68,8 +68,7 @@ void gate_refuse(struct gate *g, unsigned status, const char *why)
     struct buf out;
     char block[2048];
     buf_init_fixed(&out, block, sizeof(block));
-    struct problem p = {
-        .status = status, .type = "bad-request", .detail = why, .close = true};
+    struct problem p = {.status = status, .type = "bad-request", .detail = why, .close = true};
     if (status >= 500)
         p.type = "overloaded";
     reply_problem_format(&p, &out);
@@ -210,8 +209,7 @@ static bool pump_chunk(struct gate *g)
         return false;
     size_t used = 0;
     struct span body = {0};
-    enum chunked_result r =
-        chunked_feed(&g->chunked, span_of(v.iov_base, v.iov_len), &used, &body);
+    enum chunked_result r = chunked_feed(&g->chunked, span_of(v.iov_base, v.iov_len), &used, &body);
     if (r == CHUNKED_BODY) {
         evbuffer_drain(g->hold, used - body.len);
         evbuffer_remove_buffer(g->hold, g->body, body.len);

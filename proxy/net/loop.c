@@ -143,8 +143,10 @@ static enum err_code resolve_listen(const struct address *addr, struct addrinfo 
     if (rc != 0 && !addr->host[0])
         rc = getaddrinfo("0.0.0.0", port, &hints, ret); /* a machine without IPv6 */
     if (rc != 0)
-        return err_set(err, ERR_IO, "listen", "\"%s\" cannot be resolved: %s; write an address "
-                       "such as \"127.0.0.1:8080\"", addr->host, gai_strerror(rc));
+        return err_set(err, ERR_IO, "listen",
+                       "\"%s\" cannot be resolved: %s; write an address "
+                       "such as \"127.0.0.1:8080\"",
+                       addr->host, gai_strerror(rc));
     return ERR_OK;
 }
 
@@ -164,10 +166,10 @@ static struct evconnlistener *bind_listener(struct loop *l, struct address *addr
     struct addrinfo *ai = NULL;
     if (resolve_listen(addr, &ai, err) != ERR_OK)
         return NULL;
-    unsigned flags = LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC | LEV_OPT_REUSEABLE |
-                     LEV_OPT_REUSEABLE_PORT;
-    struct evconnlistener *listener = evconnlistener_new_bind(
-        l->base, NULL, NULL, flags, BACKLOG, ai->ai_addr, (int)ai->ai_addrlen);
+    unsigned flags =
+        LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC | LEV_OPT_REUSEABLE | LEV_OPT_REUSEABLE_PORT;
+    struct evconnlistener *listener = evconnlistener_new_bind(l->base, NULL, NULL, flags, BACKLOG,
+                                                              ai->ai_addr, (int)ai->ai_addrlen);
     freeaddrinfo(ai);
     if (!listener) {
         err_set(err, ERR_IO, "listen", "%s:%u cannot be listened on: %s", addr->host, addr->port,
@@ -237,8 +239,8 @@ static void on_signal(evutil_socket_t number, short what, void *arg)
     }
 }
 
-enum err_code loop_catch_signal(struct loop *l, int number,
-                                void (*handler)(void *arg, int number), void *arg)
+enum err_code loop_catch_signal(struct loop *l, int number, void (*handler)(void *arg, int number),
+                                void *arg)
 {
     if (l->signal_count == SIGNALS_MAX)
         return ERR_TOO_LARGE;

@@ -85,9 +85,9 @@ struct exchange {
 };
 
 /* upstream_pool.c */
-void pool_assign(struct exchange *x);          /* a connection, a place in the queue, or an error */
-void pool_conn_gone(struct conn *c);           /* unlinked; room for another */
-void pool_conn_idle(struct conn *c);           /* whole and clean: to be used again */
+void pool_assign(struct exchange *x); /* a connection, a place in the queue, or an error */
+void pool_conn_gone(struct conn *c);  /* unlinked; room for another */
+void pool_conn_idle(struct conn *c);  /* whole and clean: to be used again */
 void pool_serve_queue(struct upstream_pool *p);
 
 /* upstream_conn.c */
@@ -103,7 +103,7 @@ void exchange_on_head(struct exchange *x);
 void exchange_on_body(struct exchange *x);
 void exchange_on_end(struct exchange *x);
 void exchange_on_written(struct exchange *x);
-void exchange_fail(struct exchange *x, enum upstream_error e);      /* at once */
+void exchange_fail(struct exchange *x, enum upstream_error e);       /* at once */
 void exchange_fail_later(struct exchange *x, enum upstream_error e); /* in the next turn */
 
 #endif

@@ -128,8 +128,7 @@ static bool read_chunk(struct conn *c)
     struct span body = {0};
     if (evbuffer_peek(in, -1, NULL, &v, 1) < 1)
         return false;
-    enum chunked_result r =
-        chunked_feed(&c->chunked, span_of(v.iov_base, v.iov_len), &used, &body);
+    enum chunked_result r = chunked_feed(&c->chunked, span_of(v.iov_base, v.iov_len), &used, &body);
     if (r == CHUNKED_BODY) {
         evbuffer_drain(in, used - body.len);
         evbuffer_remove_buffer(in, c->x->body, body.len);
@@ -202,8 +201,8 @@ static void read_head(struct conn *c)
         size_t len = evbuffer_get_length(in);
         size_t want = len < UPSTREAM_HEAD_MAX ? len : UPSTREAM_HEAD_MAX;
         const char *p = (const char *)evbuffer_pullup(in, (ev_ssize_t)want);
-        enum head_result r = p ? head_parse_response(p, want, UPSTREAM_HEAD_MAX, x->method, x->head)
-                               : HEAD_BAD;
+        enum head_result r =
+            p ? head_parse_response(p, want, UPSTREAM_HEAD_MAX, x->method, x->head) : HEAD_BAD;
         if (r == HEAD_MORE && want < UPSTREAM_HEAD_MAX)
             return;
         if (r == HEAD_MORE || r == HEAD_TOO_LARGE) {
@@ -211,7 +210,8 @@ static void read_head(struct conn *c)
             return;
         }
         bool is_interim = r == HEAD_OK && x->head->status < 200;
-        if (r != HEAD_OK || (is_interim && (x->head->status == 101 || ++c->interim > INTERIM_MAX)) ||
+        if (r != HEAD_OK ||
+            (is_interim && (x->head->status == 101 || ++c->interim > INTERIM_MAX)) ||
             (!is_interim && !take_head(c, p, x->head))) {
             conn_fail(c, UPSTREAM_BAD_ANSWER);
             return;

@@ -1,8 +1,8 @@
 /* buf.h: bytes that grow, in one owned block, up to a limit.
  *
  * After a failed append the buffer is `failed` and stays so: a row of appends needs one check at
- * its end. Thread: the owner's. Memory: buf_fini() frees; buf_init_fixed() works in a caller's block
- * that never grows: what does not fit fails.
+ * its end. Thread: the owner's. Memory: buf_fini() frees; buf_init_fixed() works in a caller's
+ * block that never grows: what does not fit fails.
  */
 #ifndef LARDER_BASE_BUF_H
 #define LARDER_BASE_BUF_H
@@ -11,10 +11,10 @@
 
 struct buf {
     char *p;
-    size_t len;   /* bytes in use */
-    size_t cap;   /* bytes allocated */
-    size_t limit; /* bytes never exceeded */
-    bool failed;  /* an append did not fit or found no memory */
+    size_t len;    /* bytes in use */
+    size_t cap;    /* bytes allocated */
+    size_t limit;  /* bytes never exceeded */
+    bool failed;   /* an append did not fit or found no memory */
     bool borrowed; /* p is the caller's block, not to be freed */
 };
 

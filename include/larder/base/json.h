@@ -24,13 +24,13 @@ enum json_type {
 
 struct json {
     enum json_type type;
-    struct span name;         /* as a member: its name; else empty */
-    struct span text;         /* of a string or number */
+    struct span name;          /* as a member: its name; else empty */
+    struct span text;          /* of a string or number */
     struct json *first, *next; /* first child; next sibling */
-    struct json *parent;      /* NULL at the root */
-    size_t count;             /* children */
-    uint32_t offset;          /* byte in the source where the value starts */
-    uint32_t name_offset;     /* byte where the member's name starts */
+    struct json *parent;       /* NULL at the root */
+    size_t count;              /* children */
+    uint32_t offset;           /* byte in the source where the value starts */
+    uint32_t name_offset;      /* byte where the member's name starts */
 };
 
 struct json_doc; /* owns the tree and all its text */
@@ -50,7 +50,8 @@ const struct json *json_root(const struct json_doc *doc);
 const struct json *json_member(const struct json *j, struct span name);
 /* What an RFC 6901 pointer ("" or "/a/0/b") names, or NULL. */
 const struct json *json_pointer(const struct json *root, struct span pointer);
-/* Line and column (in bytes), both from 1, of byte <offset> in the text the document was parsed from. */
+/* Line and column (in bytes), both from 1, of byte <offset> in the text the document was parsed
+ * from. */
 void json_place(const struct json_doc *doc, uint32_t offset, unsigned *ret_line, unsigned *ret_col);
 /* "$.routes[0].ttl" of a node; names that are no plain words as ["two words"]. */
 void json_path_format(const struct json *j, struct buf *out);

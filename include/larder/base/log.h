@@ -29,7 +29,7 @@ struct access_record {
 
 /* Starts the writer thread. <access_path>: "stdout", "off" or a file that is appended to. */
 must_check enum err_code log_start(enum log_level level, const char *access_path, struct err *err);
-void log_stop(void); /* writes what is queued, then joins the thread */
+void log_stop(void);   /* writes what is queued, then joins the thread */
 void log_reopen(void); /* opens the access file anew, after a rotation; safe in any thread */
 void log_set_level(enum log_level level);
 
@@ -41,7 +41,8 @@ void log_msg(enum log_level level, const char *fmt, ...) __attribute__((format(p
 
 /* One queue for each worker, so that workers share no lock on the hit path (single producer). */
 struct access_queue;
-struct access_queue *access_queue_new(size_t bytes); /* registers with the writer; NULL: no memory */
+struct access_queue *
+access_queue_new(size_t bytes); /* registers with the writer; NULL: no memory */
 /* Copies <r>, each text up to 4 KiB. <q> lives until log_stop(), which frees it. */
 void log_access(struct access_queue *q, const struct access_record *r);
 uint64_t log_dropped(void); /* lines lost since the start: a queue was full, a file not writable */

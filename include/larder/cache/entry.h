@@ -19,10 +19,10 @@ enum entry_kind { ENTRY_RESPONSE, ENTRY_VARY, ENTRY_PASS };
 /* A key as the store wants it. A variant's text is its primary text and the secondary key behind
  * it; both lie in the shard of the primary, so that one lock orders them. */
 struct cache_key {
-    struct span text;     /* canonical, compared in full on a hit */
-    size_t primary_len;   /* bytes of text that are the primary, readable key */
-    struct hash128 hash;  /* of text */
-    uint64_t primary;     /* hash of the primary text: chooses the shard */
+    struct span text;    /* canonical, compared in full on a hit */
+    size_t primary_len;  /* bytes of text that are the primary, readable key */
+    struct hash128 hash; /* of text */
+    uint64_t primary;    /* hash of the primary text: chooses the shard */
 };
 
 void cache_key_init(struct cache_key *k, struct span primary_text);
@@ -32,23 +32,23 @@ bool cache_key_eq(const struct cache_key *a, const struct cache_key *b);
 
 struct entry {
     _Atomic uint32_t refs;
-    _Atomic uint8_t visited;  /* SIEVE's mark: set by a hit */
-    uint8_t kind;             /* enum entry_kind */
-    uint16_t route;           /* index of the route, for budgets and counts */
+    _Atomic uint8_t visited; /* SIEVE's mark: set by a hit */
+    uint8_t kind;            /* enum entry_kind */
+    uint16_t route;          /* index of the route, for budgets and counts */
     uint16_t status;
-    uint16_t queue_state;     /* the store's: whether the eviction queues hold it */
-    struct cache_key key;     /* text lies in this allocation */
-    struct tag_stamp tags;    /* epochs as they were before the fetch began */
-    mono_ms stored_mono_ms;   /* when the answer was complete */
-    uint64_t age_at_store_ms; /* its age then, RFC 9111 section 4.2.3 */
-    uint64_t lifetime_ms;     /* freshness lifetime left when stored */
+    uint16_t queue_state;         /* the store's: whether the eviction queues hold it */
+    struct cache_key key;         /* text lies in this allocation */
+    struct tag_stamp tags;        /* epochs as they were before the fetch began */
+    mono_ms stored_mono_ms;       /* when the answer was complete */
+    uint64_t age_at_store_ms;     /* its age then, RFC 9111 section 4.2.3 */
+    uint64_t lifetime_ms;         /* freshness lifetime left when stored */
     int64_t last_modified_unix_s; /* -1: none */
-    size_t bytes;             /* all that it costs, with overhead: what budgets count */
-    struct span head;         /* status line and fields, each with CRLF; no empty line, no framing
-                                 beyond Content-Length, no Age, no Cache-Status */
-    struct span head_304;     /* the same for a 304 to If-None-Match */
-    struct span body;         /* ENTRY_VARY: the names, as vary_names() writes them */
-    struct span etag;         /* with quotes; empty: none */
+    size_t bytes;                 /* all that it costs, with overhead: what budgets count */
+    struct span head;     /* status line and fields, each with CRLF; no empty line, no framing
+                             beyond Content-Length, no Age, no Cache-Status */
+    struct span head_304; /* the same for a 304 to If-None-Match */
+    struct span body;     /* ENTRY_VARY: the names, as vary_names() writes them */
+    struct span etag;     /* with quotes; empty: none */
     _Atomic uint64_t hits;
     /* the store's own */
     struct entry *chain;

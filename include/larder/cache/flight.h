@@ -10,7 +10,7 @@
 struct flight;
 
 enum flight_outcome {
-    FLIGHT_ANSWER,     /* entry is the answer (stored or not); a waiter of another variant asks anew */
+    FLIGHT_ANSWER, /* entry is the answer (stored or not); a waiter of another variant asks anew */
     FLIGHT_UNSTORABLE, /* the answer was one client's own: each waiter fetches for itself */
     FLIGHT_FAILED,     /* no answer came: error says why, and all share it */
 };

@@ -24,7 +24,7 @@ enum { STORE_ROUTES_MAX = 1024 };
 
 struct store_config {
     struct store_limits all;
-    unsigned route_count; /* entry.route is below it */
+    unsigned route_count;             /* entry.route is below it */
     const struct store_limits *route; /* route_count of them; copied */
     uint64_t max_object_bytes;
     unsigned waiters_max; /* for each flight */
@@ -72,9 +72,9 @@ enum err_code store_land(struct store *s, struct flight *f, const struct flight_
 
 /* Which entries and flights an invalidation means. All members that are set must match. */
 struct store_match {
-    struct span glob;     /* over readable (primary) keys; empty: any */
-    struct span key;      /* exact readable key, all its variants; empty: any */
-    unsigned tag_count;   /* entries must carry all of them */
+    struct span glob;   /* over readable (primary) keys; empty: any */
+    struct span key;    /* exact readable key, all its variants; empty: any */
+    unsigned tag_count; /* entries must carry all of them */
     uint64_t tag[8];
 };
 
@@ -93,7 +93,7 @@ struct store_removed store_invalidate(struct store *s, const struct store_match 
 unsigned store_expire(struct store *s, mono_ms now, unsigned max);
 
 struct store_stats {
-    uint64_t entries, bytes;              /* now */
+    uint64_t entries, bytes;                                                /* now */
     uint64_t inserted, evicted, expired, invalidated, too_large, overtaken; /* since the start */
 };
 void store_stats_read(struct store *s, struct store_stats *ret_all,

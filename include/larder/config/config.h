@@ -19,25 +19,25 @@ struct upstream_config {
     struct span name;
     unsigned server_count;
     struct address server[CONFIG_SERVERS_MAX];
-    unsigned max_connections;   /* for each worker and server */
-    unsigned min_idle;          /* kept open for each worker and server */
+    unsigned max_connections; /* for each worker and server */
+    unsigned min_idle;        /* kept open for each worker and server */
     uint64_t connect_timeout_ms, first_byte_timeout_ms, between_bytes_timeout_ms;
     uint64_t send_timeout_ms, idle_timeout_ms;
-    unsigned queue_max;         /* requests that may wait for a connection, for each worker */
+    unsigned queue_max; /* requests that may wait for a connection, for each worker */
     uint64_t queue_timeout_ms;
 };
 
 struct cidr {
-    uint8_t addr[16]; /* IPv4 as ::ffff:a.b.c.d */
+    uint8_t addr[16];     /* IPv4 as ::ffff:a.b.c.d */
     unsigned prefix_bits; /* of 128 */
 };
 
 struct control_config {
-    bool enabled;          /* a control listener is configured (default: 127.0.0.1:8081) */
+    bool enabled; /* a control listener is configured (default: 127.0.0.1:8081) */
     struct address listen;
-    bool mount;            /* also at /api/cache/ and /health/ on the public listeners */
-    struct span token;     /* empty: none */
-    unsigned allow_count;  /* who may change things without a token; default loopback */
+    bool mount;           /* also at /api/cache/ and /health/ on the public listeners */
+    struct span token;    /* empty: none */
+    unsigned allow_count; /* who may change things without a token; default loopback */
     struct cidr allow[32];
 };
 
@@ -56,8 +56,8 @@ struct config {
     struct {
         uint64_t max_bytes, max_entries, max_object_bytes;
         unsigned waiters_max;
-        uint64_t wait_timeout_ms;   /* a coalesced request waits so long, then fetches itself */
-        uint64_t pass_memory_ms;    /* hit-for-miss lasts so long */
+        uint64_t wait_timeout_ms; /* a coalesced request waits so long, then fetches itself */
+        uint64_t pass_memory_ms;  /* hit-for-miss lasts so long */
     } cache;
     struct {
         uint64_t head_bytes, body_bytes, key_body_bytes; /* key_body_bytes: bodies read for keys */
@@ -78,8 +78,8 @@ struct config {
 /* Reads and checks <path>. On any error *ret_config is untouched, and errs[0..*ret_errs) tell all
  * that was found (at most <max>), each with file:line:col and JSON path in `where`. <warn> lines
  * go to log_warn by the caller through config_warnings(). */
-must_check enum err_code config_load(const char *path, struct config **ret_config,
-                                     struct err *errs, unsigned max, unsigned *ret_errs);
+must_check enum err_code config_load(const char *path, struct config **ret_config, struct err *errs,
+                                     unsigned max, unsigned *ret_errs);
 /* The same from text; <name> stands for the file in messages. */
 must_check enum err_code config_parse(struct span text, const char *name,
                                       struct config **ret_config, struct err *errs, unsigned max,

@@ -27,7 +27,7 @@ struct param {
     bool secret;       /* enters keys as HMAC only */
 };
 
-struct key_piece { /* of a key template such as "{query.model}:{query.country}" */
+struct key_piece {       /* of a key template such as "{query.model}:{query.country}" */
     struct span literal; /* before the parameter; may be empty */
     int param;           /* index, or -1 at the end */
 };
@@ -58,7 +58,7 @@ struct route {
     unsigned ignore_count;
     struct span *ignore; /* query names, `*` at the end stands for any rest */
     enum { UNKNOWN_FORWARD, UNKNOWN_REJECT, UNKNOWN_DROP } strict; /* parameters outside key */
-    bool key_host; /* the Host is part of the key */
+    bool key_host;                                                 /* the Host is part of the key */
     struct fresh_policy fresh;
     bool vary_ignored;  /* "vary": "ignore" */
     bool share_cookies; /* "cookies": "share": requests with cookies are answered alike */

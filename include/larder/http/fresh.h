@@ -25,17 +25,17 @@ struct fresh_policy {
 enum store_verdict {
     STORE_YES,
     STORE_NO_METHOD,
-    STORE_NO_STATUS,        /* neither TTL for it nor heuristically cacheable */
-    STORE_NO_PARTIAL,       /* 206, 304 or 1xx */
-    STORE_NO_NO_STORE,      /* Cache-Control: no-store */
-    STORE_NO_PRIVATE,       /* Cache-Control: private */
-    STORE_NO_NO_CACHE,      /* no-cache: would need revalidation at each use */
+    STORE_NO_STATUS,   /* neither TTL for it nor heuristically cacheable */
+    STORE_NO_PARTIAL,  /* 206, 304 or 1xx */
+    STORE_NO_NO_STORE, /* Cache-Control: no-store */
+    STORE_NO_PRIVATE,  /* Cache-Control: private */
+    STORE_NO_NO_CACHE, /* no-cache: would need revalidation at each use */
     STORE_NO_SET_COOKIE,
     STORE_NO_AUTHORIZATION, /* credentials, and no public, s-maxage or must-revalidate */
     STORE_NO_VARY_STAR,
-    STORE_NO_TTL,           /* the freshness lifetime is zero or already over */
+    STORE_NO_TTL, /* the freshness lifetime is zero or already over */
     STORE_NO_REQUEST_NO_STORE,
-    STORE_NO_EVENT_STREAM,  /* text/event-stream has no end */
+    STORE_NO_EVENT_STREAM, /* text/event-stream has no end */
     STORE_VERDICT_COUNT
 };
 

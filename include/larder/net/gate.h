@@ -49,17 +49,16 @@ struct gate_flow_ops {
     void (*on_gone)(void *flow);    /* the client is gone, and the gate with it */
 };
 
-struct gates *gates_new(struct event_base *base, struct evhttp *http,
-                        const struct config *config, const struct gate_ops *ops, void *arg,
-                        bool is_control);
+struct gates *gates_new(struct event_base *base, struct evhttp *http, const struct config *config,
+                        const struct gate_ops *ops, void *arg, bool is_control);
 void gates_drain(struct gates *gs); /* no keep-alive from now on; idle connections are closed */
 unsigned gates_count(const struct gates *gs);
 void gates_free(struct gates *gs); /* after evhttp_free() */
 
-struct span gate_peer(const struct gate *g);              /* "127.0.0.1" or "::1" */
-const uint8_t *gate_peer_addr(const struct gate *g);      /* 16 bytes, IPv4 mapped */
-bool gate_must_close(const struct gate *g);               /* this answer is the connection's last */
-uint64_t gate_started_us(const struct gate *g);           /* mono_now_us of the head's arrival */
+struct span gate_peer(const struct gate *g);         /* "127.0.0.1" or "::1" */
+const uint8_t *gate_peer_addr(const struct gate *g); /* 16 bytes, IPv4 mapped */
+bool gate_must_close(const struct gate *g);          /* this answer is the connection's last */
+uint64_t gate_started_us(const struct gate *g);      /* mono_now_us of the head's arrival */
 bool gate_is_control(const struct gate *g);
 /* The taken request's head as it came; lives as long as the head itself. */
 struct span gate_head_text(const struct gate *g);

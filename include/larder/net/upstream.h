@@ -23,16 +23,16 @@ struct exchange;
 
 enum upstream_error {
     UPSTREAM_OK,
-    UPSTREAM_REFUSED,        /* no server could be connected to: 502 */
+    UPSTREAM_REFUSED,         /* no server could be connected to: 502 */
     UPSTREAM_CONNECT_TIMEOUT, /* 504 */
-    UPSTREAM_QUEUE_FULL,     /* 503 */
-    UPSTREAM_QUEUE_TIMEOUT,  /* 503 */
-    UPSTREAM_TIMEOUT,        /* no first byte, or none between two, in time: 504 */
-    UPSTREAM_RESET,          /* the connection ended before a head: 502 */
-    UPSTREAM_TRUNCATED,      /* the answer ended before its end: 502, or a cut connection */
-    UPSTREAM_BAD_ANSWER,     /* not HTTP, or not to be read in one way only: 502 */
-    UPSTREAM_TOO_LARGE,      /* its head is over the limit: 502 */
-    UPSTREAM_STOPPED,        /* larder is shutting down */
+    UPSTREAM_QUEUE_FULL,      /* 503 */
+    UPSTREAM_QUEUE_TIMEOUT,   /* 503 */
+    UPSTREAM_TIMEOUT,         /* no first byte, or none between two, in time: 504 */
+    UPSTREAM_RESET,           /* the connection ended before a head: 502 */
+    UPSTREAM_TRUNCATED,       /* the answer ended before its end: 502, or a cut connection */
+    UPSTREAM_BAD_ANSWER,      /* not HTTP, or not to be read in one way only: 502 */
+    UPSTREAM_TOO_LARGE,       /* its head is over the limit: 502 */
+    UPSTREAM_STOPPED,         /* larder is shutting down */
     UPSTREAM_ERROR_COUNT
 };
 
@@ -62,8 +62,8 @@ struct exchange_request {
     struct span head; /* whole request head with its framing fields and the empty line; copied */
     enum method method;
     enum exchange_body_kind body_kind;
-    struct span body;        /* EXCHANGE_WHOLE_BODY; copied */
-    bool body_chunked;       /* streamed pieces are sent as chunks; else as they are */
+    struct span body;               /* EXCHANGE_WHOLE_BODY; copied */
+    bool body_chunked;              /* streamed pieces are sent as chunks; else as they are */
     uint64_t first_byte_timeout_ms; /* 0: the upstream's */
 };
 
@@ -94,13 +94,14 @@ struct evbuffer *exchange_body(struct exchange *x);
 /* Stops and goes on reading from the upstream (backpressure); between-bytes time stands still. */
 void exchange_pause(struct exchange *x);
 void exchange_resume(struct exchange *x);
-/* Ends it without a callback; the connection is closed unless the answer was whole. NULL is fine. */
+/* Ends it without a callback; the connection is closed unless the answer was whole. NULL is fine.
+ */
 void exchange_cancel(struct exchange *x);
 /* Microseconds from exchange_start to the first byte of the final head (0: not yet) and to now. */
 uint64_t exchange_wait_us(const struct exchange *x);
 
 struct upstream_stats {
-    uint64_t active, idle, waiting;            /* now */
+    uint64_t active, idle, waiting;                                         /* now */
     uint64_t requests, reused, connects, connect_failures, retries, errors; /* since the start */
     uint64_t max_connections;
 };
