@@ -93,13 +93,12 @@ static void add_status_line(const struct head *h, struct buf *out)
 static bool is_ours(const struct field *f, bool for_store)
 {
     switch (f->id) {
-    case FIELD_CONTENT_LENGTH:
     case FIELD_VIA:
     case FIELD_X_REQUEST_ID:
     case FIELD_LARDER_CACHE_CONTROL:
         return true;
+    case FIELD_CONTENT_LENGTH: /* a stored answer gets its own */
     case FIELD_AGE:
-        return for_store;
     case FIELD_CACHE_STATUS:
         return for_store;
     default:
@@ -115,6 +114,10 @@ void answer_head_format(const struct head *h, bool strip_set_cookie, bool for_st
         const struct field *f = &h->fields[i];
         if (is_ours(f, for_store) || field_is_hop_by_hop(h, f) ||
             (strip_set_cookie && f->id == FIELD_SET_COOKIE))
+            continue;
+        /* one is enough, and a 204 has none (RFC 9110 section 8.6) */
+        if (f->id == FIELD_CONTENT_LENGTH &&
+            (h->status == 204 || f != head_field(h, FIELD_CONTENT_LENGTH)))
             continue;
         add_line(out, f->name, f->value);
     }

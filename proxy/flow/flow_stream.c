@@ -128,23 +128,12 @@ static void pump_upload(struct flow *f)
     }
 }
 
+/* Content-Length has passed in its place (answer_head_format); what has none is sent in chunks. */
 static void add_framing(struct flow *f, const struct head *h, struct buf *out)
 {
-    bool may_have_body = status_has_body(h->status, f->head->method);
-    if (!may_have_body) {
-        /* HEAD and 304 may tell the length of what they leave out */
-        if (h->has_content_length && h->status != 204 && h->status >= 200) {
-            buf_add_str(out, "Content-Length: ");
-            buf_add_u64(out, h->content_length);
-            buf_add_str(out, "\r\n");
-        }
+    if (!status_has_body(h->status, f->head->method) || h->framing == FRAMING_LENGTH)
         return;
-    }
-    if (h->framing == FRAMING_LENGTH) {
-        buf_add_str(out, "Content-Length: ");
-        buf_add_u64(out, h->content_length);
-        buf_add_str(out, "\r\n");
-    } else if (f->head->minor >= 1) {
+    if (f->head->minor >= 1) {
         buf_add_str(out, "Transfer-Encoding: chunked\r\n");
         f->is_chunked = true;
     } else {

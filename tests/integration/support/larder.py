@@ -48,7 +48,7 @@ class Larder:
         self.directory = tempfile.TemporaryDirectory()
         path = pathlib.Path(self.directory.name) / "larder.json"
         path.write_text(config if isinstance(config, str) else json.dumps(config))
-        environment = dict(os.environ, ASAN_OPTIONS="detect_leaks=1:abort_on_error=0",
+        environment = dict(os.environ, ASAN_OPTIONS="detect_leaks=1:quarantine_size_mb=4",
                            UBSAN_OPTIONS="halt_on_error=1:print_stacktrace=1")
         self.process = subprocess.Popen([BINARY, "-c", str(path)], stdout=subprocess.PIPE,
                                         stderr=subprocess.PIPE, env=environment)

@@ -10,7 +10,7 @@ static void every_error_has_a_place_and_says_what_would_be_right(void **state)
     static const struct {
         const char *text, *where, *what;
     } cases[] = {
-        {"{" APP ",\"routs\":[]}", "f:1:55 at $.routs", "did you mean \"routes\""},
+        {"{" APP ",\"routs\":[]}", "f:1:58 at $.routs", "did you mean \"routes\""},
         {"{}", "f:1:1 at $", "\"upstreams\" is missing"},
         {"{\"upstreams\":{\"a\":{\"server\":\"nonsense\"}}}", "$.upstreams.a.server",
          "write \"127.0.0.1:8000\""},

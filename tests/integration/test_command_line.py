@@ -1,0 +1,43 @@
+"""larder -t, -V, -h; the example and the schema agree."""
+import json
+import re
+import subprocess
+
+import jsonschema
+
+from support.larder import BINARY, ROOT
+
+
+def run(*arguments):
+    return subprocess.run([BINARY, *arguments], capture_output=True, text=True, timeout=30)
+
+
+def test_t_prints_the_routes_as_understood():
+    r = run("-t", "-c", str(ROOT / "conf/larder.example.json"))
+    assert r.returncode == 0
+    assert "key       courses:organization_id=<value>:semester=<value>" in r.stdout
+
+
+def test_t_tells_all_errors_with_their_places(tmp_path):
+    path = tmp_path / "bad.json"
+    path.write_text('{\n  "upstreams": {"a": {"server": "x"}},\n  "wrkers": 2\n}\n')
+    r = run("-t", "-c", str(path))
+    assert r.returncode == 1
+    assert f"{path}:3:13 at $.wrkers" in r.stderr and 'did you mean "workers"' in r.stderr
+    assert f"{path}:2:" in r.stderr
+    assert run("-c", str(path)).returncode == 1
+
+
+def test_version_and_help():
+    assert re.match(r"larder \d+\.\d+\.\d+ ", run("-V").stdout)
+    assert "larder -t -c FILE" in run("-h").stdout
+    assert run().returncode == 2
+
+
+def test_the_example_fits_the_schema_and_the_schema_refuses_what_larder_refuses():
+    schema = json.loads((ROOT / "conf/larder.schema.json").read_text())
+    text = (ROOT / "conf/larder.example.json").read_text()
+    example = json.loads(re.sub(r"(?m)(^|\s)//.*$", "", text))
+    jsonschema.validate(example, schema)
+    for member, value in (("workers", 0), ("drain_timeout", "10 min"), ("wrkers", 1)):
+        assert list(jsonschema.Draft7Validator(schema).iter_errors(dict(example, **{member: value})))
