@@ -17,6 +17,7 @@ struct daemon {
     struct timer *expire;
     struct address addresses[CONFIG_LISTEN_MAX];
     bool is_draining;
+    unsigned ended; /* workers whose loop is over */
 };
 
 static void print_usage(FILE *out)
@@ -59,8 +60,7 @@ static int test_config(const char *path)
 static void drain(struct daemon *d, const char *signal_name)
 {
     if (d->is_draining) {
-        log_warn("second %s: stopping at once", signal_name);
-        loop_stop(d->loop);
+        log_info("%s again: draining already", signal_name);
         return;
     }
     d->is_draining = true;
@@ -69,7 +69,14 @@ static void drain(struct daemon *d, const char *signal_name)
     control_set_ready(d->control, false);
     for (unsigned i = 0; i < d->shared.worker_count; i++)
         worker_drain(d->shared.workers[i], d->config->drain_timeout_ms);
-    loop_stop(d->loop); /* the workers end by themselves, and are joined */
+}
+
+/* The main loop, and with it /health/ready, goes on until the last worker has drained. */
+static void on_worker_ended(void *arg)
+{
+    struct daemon *d = arg;
+    if (++d->ended == d->shared.worker_count)
+        loop_stop(d->loop);
 }
 
 static void on_signal(void *arg, int number)
@@ -142,6 +149,9 @@ static enum err_code make_main_loop(struct daemon *d, struct err *err)
     if (!d->control || !d->expire)
         return err_set(err, ERR_NOMEM, "start", "out of memory");
     timer_start(d->expire, EXPIRE_EVERY_MS);
+    d->shared.main = loop_mailbox(d->loop);
+    d->shared.on_worker_ended = on_worker_ended;
+    d->shared.on_worker_ended_arg = d;
     d->shared.control = d->control;
     if (d->config->control.mount) {
         d->shared.is_control = control_is_control;

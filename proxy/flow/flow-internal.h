@@ -60,7 +60,7 @@ struct worker {
     bool is_running, is_draining;
     mono_ms drain_deadline;
     struct timer *drain_timer;
-    struct letter drain_letter;
+    struct letter drain_letter, ended_letter;
     uint64_t drain_ms;
     char key_block[KEY_BYTES_MAX]; /* the hit path's scratch */
     char vary_block[KEY_BYTES_MAX];

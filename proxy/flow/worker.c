@@ -92,10 +92,18 @@ enum err_code worker_listen(struct worker *w, struct address *addresses, struct 
     return ERR_OK;
 }
 
+static void on_ended(struct letter *l)
+{
+    struct shared *s = container_of(l, struct worker, ended_letter)->shared;
+    s->on_worker_ended(s->on_worker_ended_arg);
+}
+
 static void *thread_main(void *arg)
 {
     struct worker *w = arg;
     loop_run(w->loop);
+    w->ended_letter.on_delivery = on_ended;
+    mailbox_post(w->shared->main, &w->ended_letter);
     return NULL;
 }
 

@@ -12,6 +12,7 @@
 #include <event2/listener.h>
 #include <netdb.h>
 #include <netinet/tcp.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -86,8 +87,11 @@ void loop_free(struct loop *l)
         event_free(l->signals[i].event);
     if (l->mailbox)
         mailbox_free(l->mailbox);
-    if (l->base)
+    if (l->base) {
+        /* deferred callbacks hold references of bufferevents that were freed: let them go */
+        event_base_loop(l->base, EVLOOP_NONBLOCK);
         event_base_free(l->base);
+    }
     free(l);
 }
 
@@ -244,6 +248,7 @@ enum err_code loop_catch_signal(struct loop *l, int number, void (*handler)(void
 {
     if (l->signal_count == SIGNALS_MAX)
         return ERR_TOO_LARGE;
+    signal(number, SIG_IGN); /* what libevent restores when the loop is gone: no end half way */
     struct event *e = evsignal_new(l->base, number, on_signal, l);
     if (!e || event_add(e, NULL) != 0) {
         if (e)

@@ -28,6 +28,10 @@ struct shared {
     void (*on_control)(void *control, struct gate *g, const struct head *h,
                        struct mailbox *mailbox);
     void *control;
+    /* A worker's loop has ended: called in the main thread, by <main>. */
+    struct mailbox *main;
+    void (*on_worker_ended)(void *arg);
+    void *on_worker_ended_arg;
 };
 
 struct worker *worker_new(unsigned index, struct shared *shared);
