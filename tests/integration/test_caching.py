@@ -1,5 +1,6 @@
 """What is cached, under which key, and what an answer says of it."""
 import json
+import socket
 
 import pytest
 
@@ -153,3 +154,51 @@ def test_strict_route_refuses_or_drops_unknown_parameters(larder_factory, flask_
     assert refused.status == 400
     assert b"evil" in refused.body
     assert flask_app.count("courses") == 0
+
+
+def test_head_on_an_answer_that_may_not_be_shared(larder_factory, flask_app):
+    larder = larder_factory(config(flask_app, {"name": "r", "match": "GET /no-store",
+                                               "ttl": "1h"}))
+    for _ in range(3):
+        answer = larder.request("HEAD", "/no-store")
+        assert answer.status == 200 and answer.body == b""
+    assert larder.request("GET", "/no-store").status == 200
+
+
+def test_an_object_over_the_limit_streams_and_is_not_stored(larder_factory, flask_app):
+    """Whether its length is announced or found out in the middle."""
+    larder = larder_factory(config(flask_app, {"name": "d", "match": "GET /download/*", "ttl": "1h"},
+                                   {"name": "s", "match": "GET /stream", "ttl": "1h",
+                                    "max_object_bytes": 100},
+                                   cache={"max_object_bytes": "1MiB"}))
+    assert len(larder.request("GET", "/download/2000000").body) == 2000000
+    whole = b"".join(b"line %d\n" % i for i in range(50))
+    for _ in range(2):
+        assert larder.request("GET", "/stream").body == whole
+    assert larder.stats()["totals"]["refused_too_large"] == 2
+    assert larder.stats()["cache"]["entries"] <= 2, "the markers alone"
+
+
+def test_a_chunked_post_is_keyed_like_any_other(larder_factory, flask_app):
+    larder = larder_factory(config(flask_app, {"name": "q", "match": "POST /query", "ttl": "1h",
+                                               "key": ["json.a"]}))
+    larder.request("POST", "/query", body='{"a":1}')
+    answer = larder.raw(b"POST /query HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n"
+                        b"Connection: close\r\n\r\n", b'3\r\n{"a\r\n', b'4\r\n":1}\r\n0\r\n\r\n')
+    assert b"larder; hit" in answer
+    bad = larder.raw(b"POST /query HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n")
+    assert bad.startswith(b"HTTP/1.1 400 ")
+    assert flask_app.count("query") == 1
+
+
+def test_clients_that_leave_in_the_middle_harm_nobody(larder_factory, flask_app):
+    larder = larder_factory(config(flask_app, {"name": "d", "match": "GET /download/*",
+                                               "ttl": "1h"}))
+    larder.request("GET", "/download/3000000")
+    for path in ("/download/3000000", "/stream", "/download/90000000"):
+        for _ in range(5):
+            with socket.create_connection(("127.0.0.1", larder.public_port)) as s:
+                s.sendall(f"GET {path} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+                s.recv(10)
+    assert len(larder.request("GET", "/download/3000000").body) == 3000000
+    larder.wait_until(lambda: larder.counter("totals.active") == 0)
