@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from support.raw_upstream import RawUpstream, free_port
+from support.raw_upstream import RawUpstream, free_port, read_head, reset
 from test_caching import config
 
 ROUTE = {"name": "r", "match": "GET /r", "ttl": "1h"}
@@ -77,3 +77,29 @@ def test_surplus_bytes_never_reach_the_next_client(larder_factory):
     with RawUpstream.answering(text, keep_alive=True) as upstream:
         larder = larder_factory(config(upstream, workers=1))
         assert [larder.request("GET", "/x").body for _ in range(4)] == [b"ok"] * 4
+
+
+def test_a_reset_connection_is_502(larder_factory):
+    def handler(upstream, connection):
+        read_head(connection)
+        reset(connection)
+    with RawUpstream(handler) as upstream:
+        larder = larder_factory(config(upstream, ROUTE))
+        assert larder.request("GET", "/r").status == 502
+        assert larder.request("POST", "/other", body=b"x").status == 502
+
+
+def test_an_answer_that_stops_in_the_middle_is_504_or_cut(larder_factory):
+    def handler(upstream, connection):
+        if read_head(connection):
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc")
+            upstream.closing.wait(30)
+    with RawUpstream(handler) as upstream:
+        c = config(upstream, ROUTE)
+        c["upstreams"]["app"]["between_bytes_timeout"] = "300ms"
+        larder = larder_factory(c)
+        assert larder.request("GET", "/r").status == 504, "collected: a clean error"
+        streamed = larder.raw(b"GET /stream HTTP/1.1\r\nHost: a\r\n\r\n")
+        body = streamed.partition(b"\r\n\r\n")[2]
+        assert len(body) < 10, "the connection ends before the length that was announced"
+        assert larder.stats()["cache"]["entries"] == 0

@@ -202,3 +202,36 @@ def test_clients_that_leave_in_the_middle_harm_nobody(larder_factory, flask_app)
                 s.recv(10)
     assert len(larder.request("GET", "/download/3000000").body) == 3000000
     larder.wait_until(lambda: larder.counter("totals.active") == 0)
+
+
+def test_keys_from_path_header_cookie_and_form(larder_factory, flask_app):
+    larder = larder_factory(config(
+        flask_app,
+        {"name": "e", "match": "GET /echo/{id}", "ttl": "1h",
+         "key": ["path.id", "header.X-Org", "cookie.org"]},
+        {"name": "f", "match": "POST /query", "ttl": "1h", "key": ["form.user", "form.role"]}))
+
+    def is_hit(answer):
+        return "larder; hit" in answer.headers["Cache-Status"]
+
+    def get(path, org, cookie):
+        return larder.request("GET", path, headers={"X-Org": org, "Cookie": f"x=1; org={cookie}"})
+    assert not is_hit(get("/echo/a", "1", "z"))
+    assert is_hit(get("/echo/a", "1", "z"))
+    for other in (("/echo/b", "1", "z"), ("/echo/a", "2", "z"), ("/echo/a", "1", "y")):
+        assert not is_hit(get(*other))
+
+    def post(body):
+        return larder.request("POST", "/query", body=body, headers={
+            "Content-Type": "application/x-www-form-urlencoded"})
+    assert not is_hit(post("user=ann&role=x"))
+    assert is_hit(post("other=1&role=x&user=%61nn"))
+    assert not is_hit(post("user=ann&role=y"))
+
+
+def test_byte_budget_of_a_route_is_kept(larder_factory, flask_app):
+    larder = larder_factory(config(flask_app, dict(COURSES, max_bytes="16KiB")))
+    for i in range(60):
+        larder.request("GET", f"/api/courses?organization_id={i}")
+        assert larder.stats()["routes"]["courses"]["bytes"] <= 16 * 1024
+    assert larder.stats()["routes"]["courses"]["evicted"] > 0
