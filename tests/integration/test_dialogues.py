@@ -1,0 +1,71 @@
+"""Random dialogues on many connections: pipelined, cut into pieces, abandoned, reset. Whatever
+comes, nothing crashes, leaks or stays behind (the fixture ends on the sanitizers' word)."""
+import contextlib
+import random
+import socket
+import struct
+import threading
+
+from test_caching import config
+
+THREADS, DIALOGUES = 8, 30
+
+
+def head(first, *fields):
+    return "\r\n".join((first, "Host: a", *fields, "", "")).encode()
+
+
+REQUESTS = [head(f"GET /api/courses?o={i} HTTP/1.1") for i in range(4)] + [
+    head("HEAD /api/courses?o=1 HTTP/1.1"), head("HEAD /no-store HTTP/1.1"),
+    head("GET /no-store HTTP/1.1"), head("GET /vary HTTP/1.1", "X-Lang: de"),
+    head("GET /download/500000 HTTP/1.1"), head("GET /download/5000000 HTTP/1.1"),
+    head("GET /stream HTTP/1.1"), head("PURGE /x HTTP/1.1"), head("OPTIONS * HTTP/1.1"),
+    head("POST /query HTTP/1.1", "Content-Length: 7") + b'{"a":1}',
+    head("POST /query HTTP/1.1", "Transfer-Encoding: chunked") + b"zz\r\n",
+    head("POST /echo HTTP/1.1", "Content-Length: 100000") + b"x" * 100000,
+    head("GET /api/courses?o=1 HTTP/1.1", "Content-Length: 3") + b"abc",
+    b"GET /status/404 HTTP/1.0\r\n\r\n", b"GET /bad\nHTTP/1.1\r\n\r\n"]
+
+
+def dialogue(r, port):
+    with socket.create_connection(("127.0.0.1", port)) as s, contextlib.suppress(OSError):
+        s.settimeout(r.choice([0.05, 0.3]))
+        data = b"".join(r.choice(REQUESTS) for _ in range(r.randint(1, 8)))
+        while data:
+            n = r.choice([1, 7, 100, 5000, 100000])
+            s.sendall(data[:n])
+            data = data[n:]
+            if r.random() < 0.02:
+                break
+        if r.random() < 0.3:
+            s.shutdown(socket.SHUT_WR)
+        while r.random() < 0.9 and s.recv(65536):
+            pass
+        if r.random() < 0.2:
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+def test_random_dialogues_leave_nothing_behind(larder_factory, flask_app):
+    larder = larder_factory(config(
+        flask_app, {"name": "c", "match": "GET /api/courses", "ttl": "300ms"},
+        {"name": "q", "match": "POST /query", "ttl": "1s", "key": ["json.a"]},
+        {"name": "v", "match": "GET /vary", "ttl": "200ms"},
+        {"name": "n", "match": "GET /no-store", "ttl": "1s"},
+        {"name": "d", "match": "GET /download/*", "ttl": "1s"},
+        cache={"max_bytes": "2MiB", "max_object_bytes": "1MiB", "pass_memory": "100ms"}))
+
+    def talk(seed):
+        r = random.Random(seed)
+        for _ in range(DIALOGUES):
+            dialogue(r, larder.public_port)
+    threads = [threading.Thread(target=talk, args=(seed,)) for seed in range(THREADS)]
+    for t in threads:
+        t.start()
+    while any(t.is_alive() for t in threads):
+        larder.invalidate(glob="c:*")
+        threads[0].join(0.05)
+    for t in threads:
+        t.join()
+    larder.wait_until(lambda: larder.counter("totals.active") == 0)
+    assert larder.counter("totals.coalesced_waiting") == 0
+    assert larder.request("GET", "/api/courses?o=1").status == 200
