@@ -264,6 +264,7 @@ static void on_evhttp_request(struct evhttp_request *req, void *arg)
     g->evreq = req;
     evhttp_request_set_on_complete_cb(req, on_request_complete, g);
     gate_take_callbacks(g);
+    g->read_paused = false;
     bufferevent_enable(bev, EV_READ | EV_WRITE); /* a client that leaves is seen from here on */
     gs->ops->on_request(gs->arg, g, g->head);
 }

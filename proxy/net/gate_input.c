@@ -171,6 +171,23 @@ static void resume_reading(struct gate *g)
     g->read_paused = false;
 }
 
+/* Moves what has come out of evhttp's sight. While the stand-in still waits to be read, it stands
+ * before the new bytes, and stays. */
+static void hold_back(struct gate *g, struct evbuffer *in)
+{
+    bool is_waiting = g->state == GATE_BUSY && !g->evreq;
+    g->feeding = true;
+    if (is_waiting)
+        evbuffer_drain(in, sizeof(STAND_IN) - 1);
+    evbuffer_add_buffer(g->hold, in);
+    if (is_waiting) {
+        evbuffer_unfreeze(in, 0);
+        evbuffer_add(in, STAND_IN, sizeof(STAND_IN) - 1);
+        evbuffer_freeze(in, 0);
+    }
+    g->feeding = false;
+}
+
 void gate_on_input(struct evbuffer *in, const struct evbuffer_cb_info *info, void *arg)
 {
     struct gate *g = arg;
@@ -185,9 +202,7 @@ void gate_on_input(struct evbuffer *in, const struct evbuffer_cb_info *info, voi
         break;
     case GATE_BUSY:
     case GATE_FLUSH:
-        g->feeding = true;
-        evbuffer_add_buffer(g->hold, in);
-        g->feeding = false;
+        hold_back(g, in);
         if (g->state == GATE_BUSY && g->body_started && g->body_state == BODY_MORE)
             gate_pump_body(g);
         else if (evbuffer_get_length(g->hold) > HOLD_HIGH)

@@ -5,6 +5,7 @@ import random
 import socket
 import struct
 import threading
+import time
 
 from test_caching import config
 
@@ -52,6 +53,7 @@ def test_random_dialogues_leave_nothing_behind(larder_factory, flask_app):
         {"name": "v", "match": "GET /vary", "ttl": "200ms"},
         {"name": "n", "match": "GET /no-store", "ttl": "1s"},
         {"name": "d", "match": "GET /download/*", "ttl": "1s"},
+        drain_timeout="60s",
         cache={"max_bytes": "2MiB", "max_object_bytes": "1MiB", "pass_memory": "100ms"}))
 
     def talk(seed):
@@ -69,3 +71,7 @@ def test_random_dialogues_leave_nothing_behind(larder_factory, flask_app):
     larder.wait_until(lambda: larder.counter("totals.active") == 0)
     assert larder.counter("totals.coalesced_waiting") == 0
     assert larder.request("GET", "/api/courses?o=1").status == 200
+    # no connection stays behind: draining ends long before its deadline
+    start = time.monotonic()
+    larder.stop()
+    assert time.monotonic() - start < 30, "the drain waited for a connection nobody has"

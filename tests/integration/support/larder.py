@@ -141,6 +141,8 @@ class Larder:
 
     def stop(self):
         """SIGTERM; a clean end is exit code 0 and no word from a sanitizer."""
+        if self.process.stdout.closed:
+            return
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
         try:
