@@ -1,9 +1,11 @@
 /* config-internal.h: what the config's files share.
  *
- * units.c    durations, sizes, addresses, CIDRs
- * reader.c   members of a JSON object by a table, with errors that have a place
- * load.c     the whole config
- * load_route.c, load_key.c   a route and its key
+ * units.c, suggest.c   texts to values: durations, sizes, addresses, networks; the name meant
+ * reader.c             members of a JSON object by a table, with errors that have a place
+ * secret.c             texts that may stand in a file or in the environment
+ * load*.c              the config by parts; each object's members stand in one table
+ * route_pattern.c      "GET /api/{id}" into methods and segments
+ * schema.c             the same tables as a JSON Schema
  */
 #ifndef LARDER_CONFIG_INTERNAL_H
 #define LARDER_CONFIG_INTERNAL_H
@@ -22,6 +24,9 @@ struct reading {
     struct config *config;
     struct err *errs;
     unsigned max, count;
+    uint32_t place[CONFIG_ERRORS_MAX]; /* of errs: they are kept in the order of the file */
+    bool has_failed;                   /* an error was met, noted or not */
+    bool has_no_memory;
 };
 
 enum member_type {
@@ -30,27 +35,58 @@ enum member_type {
     MEMBER_UINT,     /* unsigned */
     MEMBER_U64,
     MEMBER_BOOL,
-    MEMBER_TEXT, /* struct span */
-    MEMBER_ANY,  /* read by its owner */
+    MEMBER_TEXT,   /* struct span; not empty, without NUL */
+    MEMBER_CHOICE, /* unsigned: which of `words` */
+    MEMBER_FLAG,   /* bool: the second of two `words` */
+    MEMBER_OWN,    /* read by `read` */
 };
 
 struct member {
     const char *name;
     enum member_type type;
-    size_t offset; /* in the struct that is filled; none for MEMBER_ANY */
-    uint64_t min, max;
+    size_t offset;            /* in the struct that is filled; MEMBER_OWN gets the struct */
+    uint64_t min, max;        /* max 0: no limit but the type's */
+    const char *fallback;     /* its value where absent, as in a file less quotes; NULL: none */
+    const char *const *words; /* NULL behind the last */
+    void (*read)(struct reading *r, const struct json *j, void *into);
+    const char *schema; /* of a MEMBER_OWN: JSON Schema, without braces */
+    bool is_required;
+    const char *doc;
 };
+
+struct object {
+    const char *name;
+    const struct member *members;
+    unsigned count;
+};
+#define OBJECT(name, members)                                                                      \
+    {                                                                                              \
+        name, members, array_len(members)                                                          \
+    }
+
+extern const struct object object_root, object_control, object_log, object_cache, object_limits,
+    object_upstream, object_route, object_key_part;
+
+/* A text for messages: cut where it is long, without control characters. */
+struct quoted {
+    char text[72];
+};
+const char *quote(struct span s, struct quoted *q);
 
 /* Notes an error at <j>; goes on, so that all errors of a file are told. */
 void reading_fail(struct reading *r, const struct json *j, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
-/* Fills <into> from object <j>; members that the table does not know are errors. */
-void reading_members(struct reading *r, const struct json *j, const struct member *table,
-                     unsigned count, void *into);
+/* Fills <into> from object <j>, in the table's order, first with defaults. Unknown and missing
+ * members are errors. False: <j> is no object. */
+bool reading_members(struct reading *r, const struct json *j, const struct object *o, void *into);
+void reading_defaults(const struct object *o, void *into);
 struct span reading_copy(struct reading *r, struct span text);     /* config's own, NUL behind it */
 void *reading_alloc(struct reading *r, size_t count, size_t size); /* zeroed, the config's own */
 /* A string, {"file": path} or {"env": NAME}; empty on error. */
 struct span reading_secret(struct reading *r, const struct json *j);
+/* An array of networks, at most <max>; returns how many were read. */
+unsigned reading_cidrs(struct reading *r, const struct json *j, struct cidr *into, unsigned max);
+void reading_address(struct reading *r, const struct json *j, struct address *into);
 
 bool duration_parse(struct span s, uint64_t *ret_ms);
 bool size_parse(struct span s, uint64_t *ret_bytes);
@@ -59,10 +95,15 @@ bool cidr_parse(struct span s, struct cidr *ret);
 /* The nearest of <count> names, if it is near enough to be meant; else NULL. */
 const char *nearest_name(struct span given, const char *const *names, unsigned count);
 
-void load_upstreams(struct reading *r, const struct json *j);
-void load_routes(struct reading *r, const struct json *j);
-/* Reads "key" or "key_template" into <route>. */
-void load_key(struct reading *r, struct route *route, const struct json *key,
-              const struct json *template);
+void load_control(struct reading *r, const struct json *j, void *into);
+void load_upstreams(struct reading *r, const struct json *j, void *into);
+void load_routes(struct reading *r, const struct json *j, void *into);
+/* Appends the implicit last route. */
+void load_pass(struct reading *r);
+/* Reads "match" into <route>. */
+void load_pattern(struct reading *r, const struct json *j, void *route);
+/* Reads "key" or "key_template" into <route>, whose pattern has been read. */
+void load_key(struct reading *r, const struct json *j, void *route);
+void load_key_template(struct reading *r, const struct json *j, void *route);
 
 #endif

@@ -1,104 +1,247 @@
 /* The config in words, for `larder -t`. */
 #include <larder/config/config.h>
 
-static void add_duration(struct buf *out, uint64_t ms)
+#include <stdio.h>
+
+struct unit {
+    uint64_t count;
+    const char *name;
+};
+
+static void add_units(struct buf *out, uint64_t v, const struct unit *units, unsigned count)
 {
-    static const struct {
-        uint64_t ms;
-        const char *unit;
-    } units[] = {{86400000, "d"}, {3600000, "h"}, {60000, "m"}, {1000, "s"}, {1, "ms"}};
-    for (unsigned i = 0; i < array_len(units); i++) {
-        if (ms % units[i].ms == 0 && (ms > 0 || i == 3)) {
-            buf_add_fmt(out, "%llu%s", (unsigned long long)(ms / units[i].ms), units[i].unit);
+    for (unsigned i = 0; i < count; i++) {
+        if (v % units[i].count == 0 && (v > 0 || units[i].count == 1)) {
+            buf_add_u64(out, v / units[i].count);
+            buf_add_str(out, units[i].name);
             return;
         }
     }
 }
 
-static void add_path(const struct route *r, struct buf *out)
+static void add_duration(struct buf *out, uint64_t ms)
 {
+    static const struct unit units[] = {
+        {86400000, "d"}, {3600000, "h"}, {60000, "m"}, {1000, "s"}, {1, "ms"}};
+    add_units(out, ms, units, array_len(units));
+}
+
+static void add_size(struct buf *out, uint64_t bytes)
+{
+    static const struct unit units[] = {{1ull << 40, "TiB"},
+                                        {1ull << 30, "GiB"},
+                                        {1ull << 20, "MiB"},
+                                        {1ull << 10, "KiB"},
+                                        {1, " bytes"}};
+    add_units(out, bytes, units, array_len(units));
+}
+
+static void add_address(struct buf *out, const struct address *a)
+{
+    if (!a->host[0])
+        buf_add_fmt(out, "*:%u", a->port);
+    else
+        buf_add_fmt(out, strchr(a->host, ':') ? "[%s]:%u" : "%s:%u", a->host, a->port);
+}
+
+static void add_cidr(struct buf *out, const struct cidr *c)
+{
+    static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+    const uint8_t *a = c->addr;
+    if (c->prefix_bits >= 96 && memcmp(a, mapped, sizeof(mapped)) == 0) {
+        buf_add_fmt(out, "%u.%u.%u.%u/%u", a[12], a[13], a[14], a[15], c->prefix_bits - 96);
+        return;
+    }
+    for (unsigned i = 0; i < 16; i += 2)
+        buf_add_fmt(out, "%s%x", i ? ":" : "", a[i] << 8 | a[i + 1]);
+    buf_add_fmt(out, "/%u", c->prefix_bits);
+}
+
+static void add_cidrs(struct buf *out, const struct cidr *list, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        buf_add_str(out, i ? ", " : "");
+        add_cidr(out, &list[i]);
+    }
+}
+
+static void add_match(const struct route *r, struct buf *out)
+{
+    buf_add_str(out, r->any_method ? "any method" : "");
+    for (unsigned i = 0; i < r->method_count; i++)
+        buf_add_fmt(out, "%s" SPAN_FMT, i ? "," : "", SPAN_ARG(r->methods[i]));
+    buf_add_char(out, ' ');
     for (unsigned i = 0; i < r->segment_count; i++) {
         const struct path_segment *s = &r->segments[i];
         buf_add_char(out, '/');
-        if (s->is_rest)
+        if (s->name.len)
+            buf_add_fmt(out, "{" SPAN_FMT "%s}", SPAN_ARG(s->name), s->is_rest ? "..." : "");
+        else if (s->is_rest)
             buf_add_char(out, '*');
-        else if (s->is_capture)
-            buf_add_fmt(out, "{%.*s}", SPAN_ARG(s->name));
         else
             buf_add_span(out, s->literal);
     }
 }
 
+/* "<value>": "<hmac>" where it is secret. */
+static void add_value(const struct param *p, struct buf *out)
+{
+    buf_add_str(out, p->secret ? "<hmac>" : "<value>");
+}
+
 static void add_key(const struct route *r, struct buf *out)
 {
-    if (!r->has_key) {
-        buf_add_str(out, "path and all query parameters, sorted");
-        return;
+    if (r->has_key && !r->piece_count)
+        buf_add_span(out, r->name);
+    for (unsigned i = 0; r->has_key && !r->piece_count && i < r->param_count; i++) {
+        buf_add_fmt(out, ":" SPAN_FMT "=", SPAN_ARG(r->params[i].label));
+        add_value(&r->params[i], out);
     }
     for (unsigned i = 0; i < r->piece_count; i++) {
-        buf_add_span(out, r->pieces[i].literal);
-        if (r->pieces[i].param >= 0)
-            buf_add_fmt(out, "<%.*s>", SPAN_ARG(r->params[r->pieces[i].param].label));
+        const struct key_piece *piece = &r->pieces[i];
+        buf_add_span(out, piece->literal);
+        if (piece->param >= 0)
+            buf_add_fmt(out, "<" SPAN_FMT "%s>", SPAN_ARG(r->params[piece->param].label),
+                        r->params[piece->param].secret ? " as hmac" : "");
     }
-    if (r->piece_count)
+    if (!r->has_key)
+        buf_add_str(out, r->needs_body ? "path, all query parameters and the JSON body"
+                                       : "path and all query parameters, sorted");
+    for (unsigned i = 0; i < r->ignore_count; i++)
+        buf_add_fmt(out, "%s" SPAN_FMT, i ? ", " : "; ignored: ", SPAN_ARG(r->ignore[i]));
+    buf_add_str(out, r->key_host ? "; and the Host" : "");
+}
+
+static void add_ttl(const struct fresh_policy *p, struct buf *out)
+{
+    if (p->has_ttl)
+        add_duration(out, p->ttl_ms);
+    buf_add_str(out, p->has_ttl            ? ""
+                     : p->status_ttl_count ? "as the app says, but"
+                                           : "as the app says");
+    for (unsigned i = 0; i < p->status_ttl_count; i++) {
+        unsigned low = p->status_ttl[i].low, high = p->status_ttl[i].high;
+        buf_add_fmt(out, low == high ? "%s%u: " : "%s%u-%u: ", p->has_ttl || i ? "; " : " ", low,
+                    high);
+        add_duration(out, p->status_ttl[i].ttl_ms);
+    }
+}
+
+static void add_rules(const struct route *r, struct buf *out)
+{
+    const struct {
+        bool is_on;
+        const char *text;
+    } rules[] = {
+        {r->strict == UNKNOWN_REJECT, "unknown parameters are answered 400"},
+        {r->strict == UNKNOWN_DROP, "unknown parameters are dropped"},
+        {r->fresh.ignore_cache_control, "Cache-Control of the app is ignored"},
+        {r->fresh.ignore_set_cookie, "Set-Cookie is taken off and ignored"},
+        {r->fresh.share_authorized, "answers to requests with Authorization are shared"},
+        {r->share_cookies, "answers to requests with cookies are shared"},
+        {r->vary_ignored, "Vary is ignored"},
+    };
+    for (unsigned i = 0; i < array_len(rules); i++)
+        if (rules[i].is_on)
+            buf_add_fmt(out, "  rule      %s\n", rules[i].text);
+}
+
+static void add_limit(struct buf *out, const char *text, uint64_t v,
+                      void (*add)(struct buf *out, uint64_t v))
+{
+    if (v == 0)
         return;
-    buf_add_span(out, r->name);
-    for (unsigned i = 0; i < r->param_count; i++)
-        buf_add_fmt(out, ":%.*s=<%s>", SPAN_ARG(r->params[i].label),
-                    r->params[i].secret ? "hmac" : "value");
+    buf_add_fmt(out, "  limit     %s ", text);
+    add(out, v);
+    buf_add_char(out, '\n');
 }
 
 static void add_route(const struct config *c, const struct route *r, struct buf *out)
 {
-    buf_add_fmt(out, "\nroute %.*s\n  match     ", SPAN_ARG(r->name));
-    if (r->any_method)
-        buf_add_str(out, "any method");
-    for (unsigned i = 0; i < r->method_count; i++)
-        buf_add_fmt(out, "%s%.*s", i ? "," : "", SPAN_ARG(r->methods[i]));
-    buf_add_char(out, ' ');
-    add_path(r, out);
-    buf_add_fmt(out, "\n  upstream  %.*s\n", SPAN_ARG(c->upstreams[r->upstream].name));
-    if (!r->cached) {
+    buf_add_fmt(out, "\nroute " SPAN_FMT "\n  match     ", SPAN_ARG(r->name));
+    add_match(r, out);
+    buf_add_fmt(out, "\n  upstream  " SPAN_FMT "\n", SPAN_ARG(c->upstreams[r->upstream].name));
+    if (r->cached) {
+        buf_add_str(out, "  key       ");
+        add_key(r, out);
+        buf_add_str(out, "\n  ttl       ");
+        add_ttl(&r->fresh, out);
+        buf_add_char(out, '\n');
+        add_rules(r, out);
+    } else {
         buf_add_str(out, "  cached    no: passes through\n");
-        return;
     }
-    buf_add_str(out, "  key       ");
-    add_key(r, out);
-    buf_add_str(out, "\n  ttl       ");
-    if (r->fresh.has_ttl)
-        add_duration(out, r->fresh.ttl_ms);
-    else
-        buf_add_str(out, "as the app says");
-    for (unsigned i = 0; i < r->fresh.status_ttl_count; i++) {
-        buf_add_fmt(out, ", %u-%u: ", r->fresh.status_ttl[i].low, r->fresh.status_ttl[i].high);
-        add_duration(out, r->fresh.status_ttl[i].ttl_ms);
+    add_limit(out, "answers in the cache", r->max_entries, buf_add_u64);
+    add_limit(out, "memory in the cache", r->max_bytes, add_size);
+    add_limit(out, "one answer", r->max_object_bytes, add_size);
+    add_limit(out, "request body", r->body_limit_bytes, add_size);
+    add_limit(out, "wait for the first byte", r->first_byte_timeout_ms, add_duration);
+}
+
+static void add_control(const struct config *c, struct buf *out)
+{
+    const struct control_config *k = &c->control;
+    buf_add_str(out, "control   ");
+    if (k->enabled)
+        add_address(out, &k->listen);
+    buf_add_str(out, k->enabled && k->mount ? ", and " : "");
+    buf_add_str(out, k->mount ? "mounted on the public listeners" : k->enabled ? "" : "none");
+    if (k->enabled || k->mount) {
+        buf_add_str(out, k->token.len ? "; for who has the token, or comes from "
+                                      : "; for who comes from ");
+        add_cidrs(out, k->allow, k->allow_count);
+        buf_add_str(out, k->allow_count ? "" : "nowhere");
     }
-    if (r->max_entries)
-        buf_add_fmt(out, "\n  entries   at most %llu", (unsigned long long)r->max_entries);
-    if (r->max_bytes)
-        buf_add_fmt(out, "\n  bytes     at most %llu", (unsigned long long)r->max_bytes);
     buf_add_char(out, '\n');
+}
+
+static void add_upstream(const struct upstream_config *u, struct buf *out)
+{
+    buf_add_fmt(out, "upstream  " SPAN_FMT ":", SPAN_ARG(u->name));
+    for (unsigned i = 0; i < u->server_count; i++) {
+        buf_add_char(out, ' ');
+        add_address(out, &u->server[i]);
+    }
+    buf_add_fmt(out, "; at most %u connections for each worker and server, idle ones ",
+                u->max_connections);
+    add_duration(out, u->idle_timeout_ms);
+    buf_add_str(out, "; first byte within ");
+    add_duration(out, u->first_byte_timeout_ms);
+    buf_add_char(out, '\n');
+}
+
+static void add_cache(const struct config *c, struct buf *out)
+{
+    buf_add_str(out, "cache     ");
+    add_size(out, c->cache.max_bytes);
+    if (c->cache.max_entries)
+        buf_add_fmt(out, ", %llu answers", (unsigned long long)c->cache.max_entries);
+    buf_add_str(out, ", each up to ");
+    add_size(out, c->cache.max_object_bytes);
+    buf_add_fmt(out, "; up to %u requests wait for one fetch, ", c->cache.waiters_max);
+    add_duration(out, c->cache.wait_timeout_ms);
+    buf_add_str(out, "\nsecret    ");
+    buf_add_str(out, c->secret_is_random ? "random, a new one at each start\n"
+                                         : "from the configuration\n");
 }
 
 void config_explain(const struct config *c, struct buf *out)
 {
     buf_add_fmt(out, "the configuration is good\n\nworkers   %u\n", c->workers);
-    for (unsigned i = 0; i < c->listen_count; i++)
-        buf_add_fmt(out, "listen    %s:%u\n", c->listen[i].host, c->listen[i].port);
-    if (c->control.enabled)
-        buf_add_fmt(out, "control   %s:%u, %s\n", c->control.listen.host, c->control.listen.port,
-                    c->control.token.len ? "with a token or from an allowed network"
-                                         : "from an allowed network");
-    buf_add_fmt(out, "cache     %llu bytes, objects up to %llu\n",
-                (unsigned long long)c->cache.max_bytes,
-                (unsigned long long)c->cache.max_object_bytes);
-    for (unsigned i = 0; i < c->upstream_count; i++) {
-        const struct upstream_config *u = &c->upstreams[i];
-        buf_add_fmt(out, "upstream  %.*s:", SPAN_ARG(u->name));
-        for (unsigned s = 0; s < u->server_count; s++)
-            buf_add_fmt(out, " %s:%u", u->server[s].host, u->server[s].port);
-        buf_add_fmt(out, ", at most %u connections for each worker\n", u->max_connections);
+    for (unsigned i = 0; i < c->listen_count; i++) {
+        buf_add_str(out, "listen    ");
+        add_address(out, &c->listen[i]);
+        buf_add_char(out, '\n');
     }
+    add_control(c, out);
+    add_cache(c, out);
+    if (c->trusted_count) {
+        buf_add_str(out, "trusted   ");
+        add_cidrs(out, c->trusted, c->trusted_count);
+        buf_add_char(out, '\n');
+    }
+    for (unsigned i = 0; i < c->upstream_count; i++)
+        add_upstream(&c->upstreams[i], out);
     for (unsigned i = 0; i < c->route_count; i++)
         add_route(c, &c->routes[i], out);
 }

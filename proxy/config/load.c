@@ -9,10 +9,9 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-enum { DEPTH_MAX = 32, FILE_MAX = 4 * 1024 * 1024, SECRET_MIN = 16 };
+enum { DEPTH_MAX = 32, FILE_MAX = 4 * 1024 * 1024, SECRET_MIN = 16, WORKERS_MAX = 64 };
 
 #define AT(field) offsetof(struct config, field)
 
@@ -43,28 +42,6 @@ void config_freep(struct config **c)
     config_free(*c);
 }
 
-static void set_defaults(struct config *c)
-{
-    c->cache.max_bytes = 256ull << 20;
-    c->cache.max_object_bytes = 8ull << 20;
-    c->cache.waiters_max = 1000;
-    c->cache.wait_timeout_ms = 30000;
-    c->cache.pass_memory_ms = 30000;
-    c->limits.head_bytes = 32 << 10;
-    c->limits.body_bytes = 1ull << 30;
-    c->limits.key_body_bytes = 64 << 10;
-    c->limits.head_timeout_ms = 10000;
-    c->limits.idle_timeout_ms = 75000;
-    c->limits.body_timeout_ms = 60000;
-    c->limits.send_timeout_ms = 60000;
-    c->limits.connections = 10000;
-    c->control.enabled = true;
-    c->log.level = LOG_LEVEL_INFO;
-    c->log.access = SPAN_LIT("stdout");
-    c->drain_timeout_ms = 10000;
-    address_parse(SPAN_LIT("127.0.0.1:8081"), false, &c->control.listen);
-}
-
 static unsigned cpus(void)
 {
     cpu_set_t set;
@@ -72,234 +49,368 @@ static unsigned cpus(void)
     if (sched_getaffinity(0, sizeof(set), &set) != 0)
         return 1;
     int n = CPU_COUNT(&set);
-    return n < 1 ? 1 : n > 64 ? 64 : (unsigned)n;
+    return n < 1 ? 1 : n > WORKERS_MAX ? WORKERS_MAX : (unsigned)n;
 }
 
-static void read_address(struct reading *r, const struct json *j, struct address *into)
+static void read_workers(struct reading *r, const struct json *j, void *into)
 {
-    if (j->type != JSON_STRING || !address_parse(j->text, true, into))
-        reading_fail(r, j,
-                     "this is no address; write \"127.0.0.1:8080\", \"[::1]:8080\" or "
-                     "\":8080\"");
-}
-
-static void read_listen(struct reading *r, const struct json *j)
-{
-    struct config *c = r->config;
-    if (!j) {
-        c->listen_count = 1;
-        address_parse(SPAN_LIT("127.0.0.1:8080"), false, &c->listen[0]);
+    struct config *c = into;
+    uint64_t n;
+    if (j->type == JSON_STRING && span_eq(j->text, SPAN_LIT("auto")))
         return;
-    }
+    if (j->type != JSON_NUMBER || !span_parse_u64(j->text, &n) || n < 1 || n > WORKERS_MAX)
+        reading_fail(r, j, "\"workers\" must be a whole number from 1 to %d, or \"auto\"",
+                     WORKERS_MAX);
+    else
+        c->workers = (unsigned)n;
+}
+
+static void read_listen(struct reading *r, const struct json *j, void *into)
+{
+    struct config *c = into;
+    c->listen_count = 0;
     if (j->type != JSON_ARRAY) {
-        c->listen_count = 1;
-        read_address(r, j, &c->listen[0]);
+        reading_address(r, j, &c->listen[c->listen_count++]);
         return;
     }
-    if (j->count == 0 || j->count > CONFIG_LISTEN_MAX)
-        reading_fail(r, j, "write 1 to %d addresses", CONFIG_LISTEN_MAX);
+    if (j->count < 1 || j->count > CONFIG_LISTEN_MAX)
+        reading_fail(r, j, "\"listen\" must have 1 to %d addresses", CONFIG_LISTEN_MAX);
     for (const struct json *a = j->first; a && c->listen_count < CONFIG_LISTEN_MAX; a = a->next)
-        read_address(r, a, &c->listen[c->listen_count++]);
+        reading_address(r, a, &c->listen[c->listen_count++]);
 }
 
-static unsigned read_cidrs(struct reading *r, const struct json *j, struct cidr *into, unsigned max)
+static void read_trusted(struct reading *r, const struct json *j, void *into)
 {
-    unsigned n = 0;
-    if (j->type != JSON_ARRAY || j->count > max) {
-        reading_fail(r, j, "write an array of at most %u networks such as \"10.0.0.0/8\"", max);
-        return 0;
-    }
-    for (const struct json *a = j->first; a; a = a->next) {
-        if (a->type != JSON_STRING || !cidr_parse(a->text, &into[n]))
-            reading_fail(r, a, "this is no network; write \"10.0.0.0/8\" or \"::1\"");
-        else
-            n++;
-    }
-    return n;
+    struct config *c = into;
+    c->trusted_count = reading_cidrs(r, j, c->trusted, array_len(c->trusted));
 }
 
-static bool is_loopback(const struct address *a)
+static void read_secret(struct reading *r, const struct json *j, void *into)
 {
-    return strncmp(a->host, "127.", 4) == 0 || strcmp(a->host, "::1") == 0 ||
-           strcmp(a->host, "localhost") == 0;
-}
-
-static void read_control(struct reading *r, const struct json *j)
-{
-    static const struct member members[] = {
-        {"listen", MEMBER_ANY, 0, 0, 0},
-        {"mount", MEMBER_BOOL, offsetof(struct control_config, mount), 0, 0},
-        {"token", MEMBER_ANY, 0, 0, 0},
-        {"allow", MEMBER_ANY, 0, 0, 0},
-    };
-    struct control_config *c = &r->config->control;
-    c->allow_count = 2;
-    cidr_parse(SPAN_LIT("127.0.0.0/8"), &c->allow[0]);
-    cidr_parse(SPAN_LIT("::1"), &c->allow[1]);
-    if (!j)
-        return;
-    reading_members(r, j, members, array_len(members), c);
-    const struct json *listen = json_member(j, SPAN_LIT("listen"));
-    const struct json *token = json_member(j, SPAN_LIT("token"));
-    const struct json *allow = json_member(j, SPAN_LIT("allow"));
-    if (listen && listen->type == JSON_FALSE)
-        c->enabled = false;
-    else if (listen)
-        read_address(r, listen, &c->listen);
-    if (token)
-        c->token = reading_secret(r, token);
-    if (allow)
-        c->allow_count = read_cidrs(r, allow, c->allow, array_len(c->allow));
-    if (token || allow)
-        return;
-    if (c->mount)
+    struct config *c = into;
+    c->secret = reading_secret(r, j);
+    if (c->secret.len && c->secret.len < SECRET_MIN)
         reading_fail(r, j,
-                     "a mounted control needs \"token\" or \"allow\": behind a proxy on this "
-                     "machine every client would come from loopback");
-    else if (c->enabled && !is_loopback(&c->listen))
-        reading_fail(r, j,
-                     "control listens beyond loopback: give it a \"token\" or say with "
-                     "\"allow\" who may call it");
+                     "the secret is shorter than %d bytes; make one with `openssl rand -hex 32`",
+                     SECRET_MIN);
 }
 
-static void read_log(struct reading *r, const struct json *j)
+static const char *const levels[] = {"error", "warn", "info", "debug", NULL};
+_Static_assert(LOG_LEVEL_ERROR == 0 && LOG_LEVEL_DEBUG == 3, "the words are in the enum's order");
+_Static_assert(sizeof(enum log_level) == sizeof(unsigned), "a MEMBER_CHOICE is an unsigned");
+
+static const struct member log_members[] = {
+    {.name = "level",
+     .type = MEMBER_CHOICE,
+     .offset = AT(log.level),
+     .words = levels,
+     .fallback = "info",
+     .doc = "the least important messages that are written to stderr"},
+    {.name = "access",
+     .type = MEMBER_TEXT,
+     .offset = AT(log.access),
+     .fallback = "stdout",
+     .doc = "one line for each request: \"stdout\", \"off\" or a file's path"},
+};
+const struct object object_log = OBJECT("log", log_members);
+
+static const struct member cache_members[] = {
+    {.name = "max_bytes",
+     .type = MEMBER_SIZE,
+     .offset = AT(cache.max_bytes),
+     .fallback = "256MiB",
+     .doc = "memory for answers, with all that belongs to them"},
+    {.name = "max_entries",
+     .type = MEMBER_U64,
+     .offset = AT(cache.max_entries),
+     .max = INT64_MAX,
+     .fallback = "0",
+     .doc = "most answers in the cache; 0: as many as max_bytes holds"},
+    {.name = "max_object_bytes",
+     .type = MEMBER_SIZE,
+     .offset = AT(cache.max_object_bytes),
+     .fallback = "8MiB",
+     .doc = "largest answer that is stored; larger ones stream through"},
+    {.name = "waiters",
+     .type = MEMBER_UINT,
+     .offset = AT(cache.waiters_max),
+     .max = 1000000,
+     .fallback = "1000",
+     .doc = "requests that may wait for one fetch; others fetch for themselves"},
+    {.name = "wait_timeout",
+     .type = MEMBER_DURATION,
+     .offset = AT(cache.wait_timeout_ms),
+     .fallback = "30s",
+     .doc = "a waiting request fetches for itself after this"},
+    {.name = "pass_memory",
+     .type = MEMBER_DURATION,
+     .offset = AT(cache.pass_memory_ms),
+     .fallback = "30s",
+     .doc = "so long requests do not wait for an answer that could not be shared last time"},
+};
+const struct object object_cache = OBJECT("cache", cache_members);
+
+static const struct member limits_members[] = {
+    {.name = "head_bytes",
+     .type = MEMBER_SIZE,
+     .offset = AT(limits.head_bytes),
+     .min = 512,
+     .max = 1 << 20,
+     .fallback = "32KiB",
+     .doc = "largest head of a request or an answer"},
+    {.name = "body_bytes",
+     .type = MEMBER_SIZE,
+     .offset = AT(limits.body_bytes),
+     .fallback = "1GiB",
+     .doc = "largest request body, else 413"},
+    {.name = "key_body_bytes",
+     .type = MEMBER_SIZE,
+     .offset = AT(limits.key_body_bytes),
+     .max = 64 << 20,
+     .fallback = "64KiB",
+     .doc = "largest body that a key is made from; larger ones pass, not cached"},
+    {.name = "head_timeout",
+     .type = MEMBER_DURATION,
+     .offset = AT(limits.head_timeout_ms),
+     .min = 1,
+     .fallback = "10s",
+     .doc = "longest time for a request's head, else 408"},
+    {.name = "idle_timeout",
+     .type = MEMBER_DURATION,
+     .offset = AT(limits.idle_timeout_ms),
+     .min = 1,
+     .fallback = "75s",
+     .doc = "a client's unused connection is closed after this"},
+    {.name = "body_timeout",
+     .type = MEMBER_DURATION,
+     .offset = AT(limits.body_timeout_ms),
+     .min = 1,
+     .fallback = "60s",
+     .doc = "longest silence within a request's body"},
+    {.name = "send_timeout",
+     .type = MEMBER_DURATION,
+     .offset = AT(limits.send_timeout_ms),
+     .min = 1,
+     .fallback = "60s",
+     .doc = "longest wait until a client reads on"},
+    {.name = "connections",
+     .type = MEMBER_UINT,
+     .offset = AT(limits.connections),
+     .min = 1,
+     .max = 1000000,
+     .fallback = "10000",
+     .doc = "most client connections of each worker"},
+};
+const struct object object_limits = OBJECT("limits", limits_members);
+
+static void read_log(struct reading *r, const struct json *j, void *into)
 {
-    static const struct member members[] = {{"level", MEMBER_ANY, 0, 0, 0},
-                                            {"access", MEMBER_TEXT, AT(log.access), 0, 0}};
-    static const char *const levels[] = {"error", "warn", "info", "debug"};
-    if (!j)
+    reading_members(r, j, &object_log, into);
+}
+
+static void read_cache(struct reading *r, const struct json *j, void *into)
+{
+    struct config *c = into;
+    if (!reading_members(r, j, &object_cache, c))
         return;
-    reading_members(r, j, members, array_len(members), r->config);
-    const struct json *level = json_member(j, SPAN_LIT("level"));
-    for (unsigned i = 0; level && i < array_len(levels); i++) {
-        if (span_eq(level->text, span_str(levels[i]))) {
-            r->config->log.level = (enum log_level)i;
-            return;
-        }
-    }
-    if (level)
-        reading_fail(r, level, "write \"error\", \"warn\", \"info\" or \"debug\"");
+    if (c->cache.max_object_bytes > c->cache.max_bytes)
+        reading_fail(r, j, "\"max_object_bytes\" (%llu) is above \"max_bytes\" (%llu); lower it",
+                     (unsigned long long)c->cache.max_object_bytes,
+                     (unsigned long long)c->cache.max_bytes);
 }
 
-static void read_cache(struct reading *r, const struct json *j)
+static void read_limits(struct reading *r, const struct json *j, void *into)
 {
-    static const struct member members[] = {
-        {"max_bytes", MEMBER_SIZE, AT(cache.max_bytes), 0, 0},
-        {"max_entries", MEMBER_U64, AT(cache.max_entries), 0, 0},
-        {"max_object_bytes", MEMBER_SIZE, AT(cache.max_object_bytes), 0, 0},
-        {"waiters", MEMBER_UINT, AT(cache.waiters_max), 0, 1000000},
-        {"wait_timeout", MEMBER_DURATION, AT(cache.wait_timeout_ms), 0, 0},
-        {"pass_memory", MEMBER_DURATION, AT(cache.pass_memory_ms), 0, 0},
-    };
-    if (j)
-        reading_members(r, j, members, array_len(members), r->config);
+    reading_members(r, j, &object_limits, into);
 }
 
-static void read_limits(struct reading *r, const struct json *j)
+/* "$schema" is the editor's; "default_upstream" is looked at with the routes. */
+static void read_nothing(struct reading *r, const struct json *j, void *into)
 {
-    static const struct member members[] = {
-        {"head_bytes", MEMBER_SIZE, AT(limits.head_bytes), 0, 0},
-        {"body_bytes", MEMBER_SIZE, AT(limits.body_bytes), 0, 0},
-        {"key_body_bytes", MEMBER_SIZE, AT(limits.key_body_bytes), 0, 0},
-        {"head_timeout", MEMBER_DURATION, AT(limits.head_timeout_ms), 0, 0},
-        {"idle_timeout", MEMBER_DURATION, AT(limits.idle_timeout_ms), 0, 0},
-        {"body_timeout", MEMBER_DURATION, AT(limits.body_timeout_ms), 0, 0},
-        {"send_timeout", MEMBER_DURATION, AT(limits.send_timeout_ms), 0, 0},
-        {"connections", MEMBER_UINT, AT(limits.connections), 1, 1000000},
-    };
-    if (j)
-        reading_members(r, j, members, array_len(members), r->config);
+    (void)r;
+    (void)j;
+    (void)into;
 }
 
-static void read_secret(struct reading *r, const struct json *j)
-{
-    struct config *c = r->config;
-    if (j) {
-        c->secret = reading_secret(r, j);
-        if (c->secret.len && c->secret.len < SECRET_MIN)
-            reading_fail(r, j,
-                         "the secret is shorter than %d bytes; make one with `openssl rand "
-                         "-hex 32`",
-                         SECRET_MIN);
-        return;
-    }
-    char *random = reading_alloc(r, 32, 1);
-    if (random)
-        random_bytes(random, 32);
-    c->secret = span_of(random, random ? 32 : 0);
-    c->secret_is_random = true;
-}
+/* In the order in which they are read: routes need the upstreams and the cache's limits. */
+static const struct member members[] = {
+    {.name = "$schema",
+     .type = MEMBER_OWN,
+     .read = read_nothing,
+     .schema = "\"type\": \"string\"",
+     .doc = "where an editor finds this schema"},
+    {.name = "listen",
+     .type = MEMBER_OWN,
+     .read = read_listen,
+     .fallback = "127.0.0.1:8080",
+     .schema =
+         "\"oneOf\": [{\"$ref\": \"#/definitions/address\"}, {\"type\": \"array\", "
+         "\"minItems\": 1, \"maxItems\": 8, \"items\": {\"$ref\": \"#/definitions/address\"}}]",
+     .doc = "where clients are taken: one address or several"},
+    {.name = "workers",
+     .type = MEMBER_OWN,
+     .read = read_workers,
+     .fallback = "auto",
+     .schema = "\"oneOf\": [{\"type\": \"integer\", \"minimum\": 1, \"maximum\": 64}, "
+               "{\"const\": \"auto\"}]",
+     .doc = "threads that serve requests; auto: one for each CPU"},
+    {.name = "control",
+     .type = MEMBER_OWN,
+     .read = load_control,
+     .schema = "\"$ref\": \"#/definitions/control\"",
+     .doc = "invalidate, warm, stats"},
+    {.name = "upstreams",
+     .type = MEMBER_OWN,
+     .read = load_upstreams,
+     .is_required = true,
+     .schema = "\"type\": \"object\", \"minProperties\": 1, \"maxProperties\": 256, "
+               "\"propertyNames\": {\"minLength\": 1}, "
+               "\"additionalProperties\": {\"$ref\": \"#/definitions/upstream\"}",
+     .doc = "the apps by name; write {\"app\": {\"server\": \"127.0.0.1:8000\"}}"},
+    {.name = "default_upstream",
+     .type = MEMBER_OWN,
+     .read = read_nothing,
+     .schema = "\"type\": \"string\"",
+     .doc = "of routes that name none; default: the only upstream"},
+    {.name = "cache",
+     .type = MEMBER_OWN,
+     .read = read_cache,
+     .schema = "\"$ref\": \"#/definitions/cache\"",
+     .doc = "what the cache may use"},
+    {.name = "limits",
+     .type = MEMBER_OWN,
+     .read = read_limits,
+     .schema = "\"$ref\": \"#/definitions/limits\"",
+     .doc = "what a client may use"},
+    {.name = "trusted_proxies",
+     .type = MEMBER_OWN,
+     .read = read_trusted,
+     .schema = "\"$ref\": \"#/definitions/networks\"",
+     .doc = "peers whose X-Forwarded-* and X-Request-Id are believed"},
+    {.name = "log",
+     .type = MEMBER_OWN,
+     .read = read_log,
+     .schema = "\"$ref\": \"#/definitions/log\"",
+     .doc = "messages and access lines"},
+    {.name = "secret",
+     .type = MEMBER_OWN,
+     .read = read_secret,
+     .schema = "\"$ref\": \"#/definitions/secret\"",
+     .doc = "for HMACs of secret parameters, at least 16 bytes; default: a new one at each start"},
+    {.name = "drain_timeout",
+     .type = MEMBER_DURATION,
+     .offset = AT(drain_timeout_ms),
+     .fallback = "10s",
+     .doc = "time that requests in flight have after SIGTERM"},
+    {.name = "routes",
+     .type = MEMBER_OWN,
+     .read = load_routes,
+     .schema = "\"type\": \"array\", \"maxItems\": 1000, "
+               "\"items\": {\"$ref\": \"#/definitions/route\"}",
+     .doc = "the first that matches has the request; what none matches passes through"},
+};
+const struct object object_root = OBJECT("the configuration", members);
 
-static void read_root(struct reading *r, const struct json *root)
+/* Of members that are objects or have readers of their own. */
+static void set_defaults(struct config *c)
 {
-    static const struct member members[] = {
-        {"listen", MEMBER_ANY, 0, 0, 0},
-        {"workers", MEMBER_ANY, 0, 0, 0},
-        {"control", MEMBER_ANY, 0, 0, 0},
-        {"upstreams", MEMBER_ANY, 0, 0, 0},
-        {"default_upstream", MEMBER_ANY, 0, 0, 0},
-        {"cache", MEMBER_ANY, 0, 0, 0},
-        {"limits", MEMBER_ANY, 0, 0, 0},
-        {"trusted_proxies", MEMBER_ANY, 0, 0, 0},
-        {"log", MEMBER_ANY, 0, 0, 0},
-        {"secret", MEMBER_ANY, 0, 0, 0},
-        {"routes", MEMBER_ANY, 0, 0, 0},
-        {"drain_timeout", MEMBER_DURATION, AT(drain_timeout_ms), 0, 0},
-        {"$schema", MEMBER_ANY, 0, 0, 0},
-    };
-    struct config *c = r->config;
-    reading_members(r, root, members, array_len(members), c);
-    if (root->type != JSON_OBJECT)
-        return;
     c->workers = cpus();
-    const struct json *workers = json_member(root, SPAN_LIT("workers"));
-    uint64_t n = 0;
-    if (workers && !span_eq(workers->text, SPAN_LIT("auto"))) {
-        if (workers->type != JSON_NUMBER || !span_parse_u64(workers->text, &n) || n < 1 || n > 64)
-            reading_fail(r, workers, "write a number from 1 to 64, or \"auto\"");
-        else
-            c->workers = (unsigned)n;
+    c->listen_count = 1;
+    (void)address_parse(SPAN_LIT("127.0.0.1:8080"), false, &c->listen[0]);
+    c->control.enabled = true;
+    (void)address_parse(SPAN_LIT("127.0.0.1:8081"), false, &c->control.listen);
+    c->control.allow_count = 2;
+    (void)cidr_parse(SPAN_LIT("127.0.0.0/8"), &c->control.allow[0]);
+    (void)cidr_parse(SPAN_LIT("::1"), &c->control.allow[1]);
+    reading_defaults(&object_log, c);
+    reading_defaults(&object_cache, c);
+    reading_defaults(&object_limits, c);
+}
+
+static void make_secret(struct reading *r)
+{
+    enum { RANDOM_BYTES = 32 };
+    char *p = reading_alloc(r, RANDOM_BYTES, 1);
+    if (!p)
+        return;
+    random_bytes(p, RANDOM_BYTES);
+    r->config->secret = span_of(p, RANDOM_BYTES);
+    r->config->secret_is_random = true;
+}
+
+static void read_root(struct reading *r)
+{
+    const struct json *root = json_root(r->doc);
+    set_defaults(r->config);
+    if (!reading_members(r, root, &object_root, r->config))
+        return;
+    if (!json_member(root, SPAN_LIT("secret")))
+        make_secret(r);
+    load_pass(r);
+}
+
+enum { NAME_SHOWN = 100 };
+
+/* The end of a long path tells more than its beginning, and the place must have room behind it. */
+static const char *shorten(const char *name, char block[NAME_SHOWN])
+{
+    size_t len = strlen(name);
+    if (len < NAME_SHOWN)
+        return name;
+    snprintf(block, NAME_SHOWN, "...%s", name + len - (NAME_SHOWN - 4));
+    return block;
+}
+
+/* Reads the parsed text into <r->config>. */
+static enum err_code read_config(struct reading *r)
+{
+    read_root(r);
+    if (r->has_no_memory) {
+        r->count = r->max ? 1 : 0;
+        return err_set(r->max ? r->errs : NULL, ERR_NOMEM, r->file, "out of memory");
     }
-    read_listen(r, json_member(root, SPAN_LIT("listen")));
-    read_control(r, json_member(root, SPAN_LIT("control")));
-    read_cache(r, json_member(root, SPAN_LIT("cache")));
-    read_limits(r, json_member(root, SPAN_LIT("limits")));
-    read_log(r, json_member(root, SPAN_LIT("log")));
-    read_secret(r, json_member(root, SPAN_LIT("secret")));
-    const struct json *trusted = json_member(root, SPAN_LIT("trusted_proxies"));
-    if (trusted)
-        c->trusted_count = read_cidrs(r, trusted, c->trusted, array_len(c->trusted));
-    load_upstreams(r, root);
-    load_routes(r, root);
+    return r->has_failed ? ERR_CONFIG : ERR_OK;
 }
 
 enum err_code config_parse(struct span text, const char *name, struct config **ret_config,
                            struct err *errs, unsigned max, unsigned *ret_errs)
 {
     cleanup(json_doc_freep) struct json_doc *doc = NULL;
-    cleanup(config_freep) struct config *c = calloc(1, sizeof(*c));
-    *ret_errs = 1;
-    if (!c)
-        return err_set(errs, ERR_NOMEM, name, "out of memory");
-    enum err_code rc = json_parse(text, name, JSON_COMMENTS, DEPTH_MAX, &doc, errs);
+    struct err *first = max ? errs : NULL;
+    char block[NAME_SHOWN];
+    name = shorten(name, block);
+    *ret_errs = max ? 1 : 0;
+    enum err_code rc = json_parse(text, name, JSON_COMMENTS, DEPTH_MAX, &doc, first);
     if (rc)
         return rc;
-    set_defaults(c);
+    struct config *c = calloc(1, sizeof(*c));
+    if (!c)
+        return err_set(first, ERR_NOMEM, name, "out of memory");
     struct reading r = {.file = name, .doc = doc, .config = c, .errs = errs, .max = max};
-    read_root(&r, json_root(doc));
+    rc = read_config(&r);
     *ret_errs = r.count;
-    if (r.count)
-        return ERR_CONFIG;
-    *ret_config = take(c);
-    return ERR_OK;
+    if (rc)
+        config_free(c);
+    else
+        *ret_config = c;
+    return rc;
 }
 
+/* All of the file, at most one byte more than is accepted; NULL: see errno. */
 static char *read_all(int fd, size_t *ret_len)
 {
-    char *text = malloc(FILE_MAX);
+    char *text = malloc(FILE_MAX + 1);
     size_t len = 0;
-    for (ssize_t n = 1; text && n > 0 && len < FILE_MAX;) {
-        n = read(fd, text + len, FILE_MAX - len);
+    while (text && len <= FILE_MAX) {
+        ssize_t n = read(fd, text + len, FILE_MAX + 1 - len);
+        if (n == 0)
+            break;
+        if (n < 0 && errno != EINTR) {
+            int saved = errno;
+            free(text);
+            errno = saved;
+            return NULL;
+        }
         len += n > 0 ? (size_t)n : 0;
     }
     *ret_len = len;
@@ -309,16 +420,25 @@ static char *read_all(int fd, size_t *ret_len)
 enum err_code config_load(const char *path, struct config **ret_config, struct err *errs,
                           unsigned max, unsigned *ret_errs)
 {
-    *ret_errs = 1;
+    struct err *first = max ? errs : NULL;
+    char block[NAME_SHOWN];
+    *ret_errs = max ? 1 : 0;
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
-        return err_set(errs, ERR_IO, path, "cannot be read: %s", strerror(errno));
-    size_t len;
+        return err_set(first, ERR_IO, shorten(path, block), "cannot be read: %s", strerror(errno));
+    size_t len = 0;
     char *text = read_all(fd, &len);
+    int saved = errno;
     close(fd);
     if (!text)
-        return err_set(errs, ERR_NOMEM, path, "out of memory");
-    enum err_code rc = config_parse(span_of(text, len), path, ret_config, errs, max, ret_errs);
+        return err_set(first, saved == ENOMEM ? ERR_NOMEM : ERR_IO, shorten(path, block),
+                       "cannot be read: %s", strerror(saved));
+    enum err_code rc = ERR_TOO_LARGE;
+    if (len > FILE_MAX)
+        err_set(first, rc, shorten(path, block), "has over %d bytes; is this the config?",
+                FILE_MAX);
+    else
+        rc = config_parse(span_of(text, len), path, ret_config, errs, max, ret_errs);
     free(text);
     return rc;
 }

@@ -1,6 +1,8 @@
 /* "key": a list of parameters; "key_template": the readable form itself. */
 #include "config-internal.h"
 
+#include <stddef.h>
+
 static const struct {
     const char *prefix;
     enum param_source source;
@@ -12,21 +14,26 @@ static const struct {
 static bool has_capture(const struct route *route, struct span name)
 {
     for (unsigned i = 0; i < route->segment_count; i++)
-        if (route->segments[i].is_capture && span_eq(route->segments[i].name, name))
+        if (route->segments[i].name.len && span_eq(route->segments[i].name, name))
             return true;
     return false;
 }
 
-/* json.a.b is the pointer /a/b. */
+/* json.a.b is the pointer /a/b; ~ and / in a name are escaped as RFC 6901 section 3 says. */
 static struct span pointer_of(struct reading *r, struct span dotted)
 {
-    char *p = reading_alloc(r, dotted.len + 2, 1);
+    char *p = reading_alloc(r, 2 * dotted.len + 2, 1);
+    size_t n = 0;
     if (!p)
         return span_of("", 0);
-    p[0] = '/';
-    for (size_t i = 0; i < dotted.len; i++)
-        p[i + 1] = dotted.p[i] == '.' ? '/' : dotted.p[i];
-    return span_of(p, dotted.len + 1);
+    p[n++] = '/';
+    for (size_t i = 0; i < dotted.len; i++) {
+        char c = dotted.p[i];
+        if (c == '~' || c == '/')
+            p[n++] = '~';
+        p[n++] = c == '.' ? '/' : c == '~' ? '0' : c == '/' ? '1' : c;
+    }
+    return span_of(p, n);
 }
 
 static struct span last_part(struct span name)
@@ -47,7 +54,7 @@ static bool parse_source(struct reading *r, struct span text, struct param *p)
         p->source = PARAM_JSON;
         p->name = reading_copy(r, text);
         p->label = last_part(p->name);
-        return true;
+        return p->label.len > 0;
     }
     for (unsigned i = 0; i < array_len(sources); i++) {
         struct span prefix = span_str(sources[i].prefix);
@@ -57,9 +64,38 @@ static bool parse_source(struct reading *r, struct span text, struct param *p)
         p->source = sources[i].source;
         p->name = p->source == PARAM_JSON ? pointer_of(r, name) : reading_copy(r, name);
         p->label = p->source == PARAM_JSON ? last_part(p->name) : p->name;
-        return true;
+        return p->label.len > 0;
     }
     return false;
+}
+
+static void fail_source(struct reading *r, const struct json *j, struct span text)
+{
+    static const char *const names[] = {"path", "query", "header", "cookie",
+                                        "json", "form",  "auth"};
+    struct quoted q;
+    struct span rest, source = span_split(text, '.', &rest);
+    const char *near = nearest_name(source, names, array_len(names));
+    reading_fail(r, j,
+                 "\"%s\" is no parameter; write path.x, query.x, header.X, cookie.x, json.a.b, "
+                 "/json/pointer, form.x or auth%s%s%s",
+                 quote(text, &q), near ? "; did you mean \"" : "", near ? near : "",
+                 near ? "\"?" : "");
+}
+
+/* What one parameter alone can have wrong. */
+static void check_param(struct reading *r, const struct json *j, const struct route *route,
+                        const struct param *p)
+{
+    enum { NAME_MAX_BYTES = 200 };
+    struct quoted q;
+    if (p->name.len > NAME_MAX_BYTES || memchr(p->name.p, '\0', p->name.len))
+        reading_fail(r, j, "a parameter's name has at most %d bytes, and no NUL", NAME_MAX_BYTES);
+    if (p->source == PARAM_PATH && route->segment_count && !has_capture(route, p->name))
+        reading_fail(r, j, "\"match\" has no capture {%s}; add it there, or leave this out",
+                     quote(p->name, &q));
+    if ((p->source == PARAM_HEADER || p->source == PARAM_COOKIE) && !span_is_token(p->name))
+        reading_fail(r, j, "\"%s\" is no name of a header or cookie", quote(p->name, &q));
 }
 
 static struct param *add_param(struct reading *r, const struct json *j, struct route *route,
@@ -71,65 +107,160 @@ static struct param *add_param(struct reading *r, const struct json *j, struct r
     }
     struct param *p = &route->params[route->param_count];
     if (!parse_source(r, text, p)) {
-        reading_fail(r, j,
-                     "\"" SPAN_FMT "\" is no parameter; write path.x, query.x, header.X, "
-                     "cookie.x, json.a.b, /json/pointer, form.x or auth",
-                     SPAN_ARG(text));
+        fail_source(r, j, text);
         return NULL;
     }
-    if (p->source == PARAM_PATH && !has_capture(route, p->name))
-        reading_fail(r, j, "\"match\" has no capture {" SPAN_FMT "}", SPAN_ARG(p->name));
+    check_param(r, j, route, p);
     route->needs_body |= p->source == PARAM_JSON || p->source == PARAM_FORM;
-    for (unsigned i = 0; i < route->param_count; i++)
-        if (span_eq(route->params[i].label, p->label))
-            reading_fail(r, j, "two parameters are called \"" SPAN_FMT "\"; give one a \"label\"",
-                         SPAN_ARG(p->label));
     route->param_count++;
     return p;
 }
 
+static bool is_label_taken(const struct route *route, const struct param *p)
+{
+    for (unsigned i = 0; i < route->param_count; i++)
+        if (&route->params[i] != p && span_eq(route->params[i].label, p->label))
+            return true;
+    return false;
+}
+
+struct part {
+    struct span param, label;
+    bool secret;
+};
+
+static const struct member part_members[] = {
+    {.name = "param",
+     .type = MEMBER_TEXT,
+     .offset = offsetof(struct part, param),
+     .is_required = true,
+     .doc = "where the value comes from: write \"json.password\""},
+    {.name = "label",
+     .type = MEMBER_TEXT,
+     .offset = offsetof(struct part, label),
+     .doc = "its name in readable keys and in invalidations; default: the parameter's own"},
+    {.name = "secret",
+     .type = MEMBER_BOOL,
+     .offset = offsetof(struct part, secret),
+     .fallback = "false",
+     .doc = "enters keys as HMAC only, and is shown nowhere"},
+};
+
+const struct object object_key_part = OBJECT("a key's parameter", part_members);
+
 static void read_part(struct reading *r, const struct json *j, struct route *route)
 {
-    struct {
-        struct span param, label;
-        bool secret;
-    } part = {0};
-    static const struct member members[] = {
-        {"param", MEMBER_TEXT, 0, 0, 0},
-        {"label", MEMBER_TEXT, sizeof(struct span), 0, 0},
-        {"secret", MEMBER_BOOL, 2 * sizeof(struct span), 0, 0},
-    };
-    if (j->type == JSON_STRING) {
-        add_param(r, j, route, j->text);
+    struct part part = {.param = j->text};
+    struct quoted q;
+    if (j->type != JSON_STRING && j->type != JSON_OBJECT) {
+        reading_fail(r, j,
+                     "this is %s; write \"query.x\" or {\"param\": \"json.password\", "
+                     "\"secret\": true}",
+                     json_type_name(j->type));
         return;
     }
-    reading_members(r, j, members, array_len(members), &part);
-    if (!part.param.len) {
-        reading_fail(r, j, "write \"query.x\" or {\"param\": \"json.password\", \"secret\": true}");
-        return;
+    if (j->type == JSON_OBJECT) {
+        reading_members(r, j, &object_key_part, &part);
+        if (!part.param.len)
+            return; /* said already */
     }
-    unsigned at = route->param_count;
     struct param *p = add_param(r, j, route, part.param);
     if (!p)
         return;
     p->secret |= part.secret;
     if (part.label.len)
-        route->params[at].label = part.label;
+        p->label = part.label;
+    if (is_label_taken(route, p))
+        reading_fail(r, j, "two parameters are called \"%s\"; give one a \"label\"",
+                     quote(p->label, &q));
 }
 
-/* Between two parameters must stand a byte that no escaped value holds. */
+/* A capture that the key leaves out would let different paths share one answer. */
+static void check_captures(struct reading *r, const struct json *j, const struct route *route)
+{
+    struct quoted q;
+    for (unsigned i = 0; i < route->segment_count; i++) {
+        const struct path_segment *s = &route->segments[i];
+        bool is_keyed = !s->is_capture && !s->is_rest;
+        for (unsigned n = 0; n < route->param_count; n++)
+            is_keyed |=
+                route->params[n].source == PARAM_PATH && span_eq(route->params[n].name, s->name);
+        if (is_keyed)
+            continue;
+        if (s->name.len)
+            reading_fail(r, j,
+                         "all values of {%s} in \"match\" would share one answer; add path.%s",
+                         quote(s->name, &q), q.text);
+        else
+            reading_fail(r, j,
+                         "all paths behind * in \"match\" would share one answer; write "
+                         "{rest...} there, and add path.rest");
+    }
+}
+
+void load_key(struct reading *r, const struct json *j, void *into)
+{
+    struct route *route = into;
+    route->has_key = true;
+    if (j->type != JSON_ARRAY) {
+        reading_fail(r, j, "\"key\" is %s; write an array such as [\"query.organization_id\"]",
+                     json_type_name(j->type));
+        return;
+    }
+    for (const struct json *c = j->first; c; c = c->next)
+        read_part(r, c, route);
+    check_captures(r, j, route);
+}
+
+/* Between two parameters must stand a byte that no written value holds. */
 static bool separates(struct span literal)
 {
     for (size_t i = 0; i < literal.len; i++) {
         unsigned char c = (unsigned char)literal.p[i];
         bool is_alnum = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-        if (!is_alnum && c > 0x20 && c < 0x7f && !strchr("._~@%-,", c))
+        if (!is_alnum && !strchr("._~@%-,?!", c))
             return true;
     }
     return false;
 }
 
-/* "{query.model}:{!json.password}": literal texts and parameters in turn. */
+/* <is_between>: another parameter follows. */
+static void check_literal(struct reading *r, const struct json *j, struct span literal,
+                          bool is_between)
+{
+    for (size_t i = 0; i < literal.len; i++) {
+        if ((unsigned char)literal.p[i] < 0x20 || literal.p[i] == 0x7f || literal.p[i] == '}') {
+            reading_fail(r, j, "a template's text has no control characters, and no } without {");
+            break;
+        }
+    }
+    if (is_between && !separates(literal))
+        reading_fail(r, j,
+                     "two parameters need a separator such as : between them, or different "
+                     "values could make one key; write \"{a}:{b}\"");
+}
+
+/* "query.model" or "!json.password". False: the template cannot be read on. */
+static bool read_piece(struct reading *r, const struct json *j, struct route *route,
+                       struct key_piece *piece, struct span name)
+{
+    struct quoted q;
+    bool is_secret = name.len && name.p[0] == '!';
+    if (is_secret)
+        name = span_of(name.p + 1, name.len - 1);
+    struct param *p = add_param(r, j, route, name);
+    if (!p)
+        return false;
+    p->secret |= is_secret;
+    if (is_label_taken(route, p))
+        p->label = reading_copy(r, name); /* a template cannot give labels */
+    for (unsigned i = 0; i + 1 < route->param_count; i++)
+        if (route->params[i].source == p->source && span_eq(route->params[i].name, p->name))
+            reading_fail(r, j, "{%s} is there twice; leave one of them", quote(name, &q));
+    piece->param = (int)route->param_count - 1;
+    return true;
+}
+
 static void read_template(struct reading *r, const struct json *j, struct route *route)
 {
     struct span rest = j->text;
@@ -142,47 +273,31 @@ static void read_template(struct reading *r, const struct json *j, struct route 
         struct key_piece *piece = &route->pieces[route->piece_count++];
         piece->literal = reading_copy(r, literal);
         piece->param = -1;
+        check_literal(r, j, literal, after.p && route->piece_count > 1);
         if (!after.p)
             return;
-        if (route->piece_count > 1 && !separates(literal))
-            reading_fail(r, j,
-                         "two parameters need a separator such as : between them, or "
-                         "different values could make one key; write \"{a}:{b}\"");
         struct span name = span_split(after, '}', &rest);
         if (!rest.p) {
-            reading_fail(r, j, "a { is not closed");
+            reading_fail(r, j, "a { is not closed; write \"{query.model}\"");
             return;
         }
-        bool is_secret = name.len && name.p[0] == '!';
-        if (is_secret)
-            name = span_of(name.p + 1, name.len - 1);
-        struct param *p = add_param(r, j, route, name);
-        if (!p)
+        if (!read_piece(r, j, route, piece, name))
             return;
-        p->secret |= is_secret;
-        piece->param = (int)route->param_count - 1;
     }
 }
 
-void load_key(struct reading *r, struct route *route, const struct json *key,
-              const struct json *template)
+void load_key_template(struct reading *r, const struct json *j, void *into)
 {
-    route->has_key = key || template;
-    if (key && template)
-        reading_fail(r, template, "\"key\" and \"key_template\" exclude each other");
-    if (route->has_key && !route->cached)
-        reading_fail(r, key ? key : template,
-                     "a key without \"ttl\" has no use: nothing is cached");
-    if (template && template->type == JSON_STRING)
-        read_template(r, template, route);
-    else if (template)
-        reading_fail(r, template, "write a text such as \"{query.model}:{query.country}\"");
-    if (!key)
-        return;
-    if (key->type != JSON_ARRAY) {
-        reading_fail(r, key, "write an array such as [\"query.organization_id\"]");
+    struct route *route = into;
+    if (route->has_key) {
+        reading_fail(r, j, "\"key\" and \"key_template\" exclude each other; leave one");
         return;
     }
-    for (const struct json *c = key->first; c; c = c->next)
-        read_part(r, c, route);
+    route->has_key = true;
+    if (j->type != JSON_STRING || j->text.len == 0) {
+        reading_fail(r, j, "write a text such as \"{query.model}:{query.country}\"");
+        return;
+    }
+    read_template(r, j, route);
+    check_captures(r, j, route);
 }

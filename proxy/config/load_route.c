@@ -1,98 +1,33 @@
 /* Routes: what they match, how long their answers are fresh, which rules they override. */
 #include "config-internal.h"
 
-#include <larder/http/uri.h>
-
 #include <stddef.h>
-#include <stdio.h>
 
 #define AT(field) offsetof(struct route, field)
-#define MEMBER(route, text) json_member(route, SPAN_LIT(text))
+#define MEMBER(j, text) json_member(j, SPAN_LIT(text))
 
-static bool is_name(struct span s)
+static void read_name(struct reading *r, const struct json *j, void *into)
 {
-    for (size_t i = 0; i < s.len; i++) {
-        char c = s.p[i];
-        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-              c == '_' || c == '-' || c == '.'))
-            return false;
+    struct route *route = into;
+    struct quoted q;
+    bool is_good = j->type == JSON_STRING && j->text.len > 0 && j->text.len <= 64;
+    for (size_t i = 0; is_good && i < j->text.len; i++) {
+        char c = j->text.p[i];
+        is_good = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                  c == '_' || c == '-' || c == '.';
     }
-    return s.len > 0 && s.len <= 64 && !span_eq(s, SPAN_LIT("pass"));
-}
-
-static void read_methods(struct reading *r, const struct json *j, struct route *route,
-                         struct span methods)
-{
-    while (methods.p && methods.len) {
-        struct span m = span_trim(span_split(methods, ',', &methods));
-        if (!span_is_token(m) || route->method_count == ROUTE_METHODS_MAX) {
-            reading_fail(r, j,
-                         "\"" SPAN_FMT "\" is no method; write \"GET /path\" or "
-                         "\"PUT,POST /path\"",
-                         SPAN_ARG(m));
-            return;
-        }
-        route->methods[route->method_count++] = reading_copy(r, m);
-    }
-}
-
-static void read_segment(struct reading *r, const struct json *j, struct route *route,
-                         struct span text, bool is_last)
-{
-    struct path_segment *s = &route->segments[route->segment_count++];
-    if (is_last && span_eq(text, SPAN_LIT("*"))) {
-        s->is_rest = true;
+    if (!is_good) {
+        reading_fail(r, j, "\"%s\" is no name for a route; write 1 to 64 letters, digits, _ - or .",
+                     quote(j->text, &q));
         return;
     }
-    if (text.len > 2 && text.p[0] == '{' && text.p[text.len - 1] == '}') {
-        s->is_capture = true;
-        s->name = reading_copy(r, span_of(text.p + 1, text.len - 2));
-        return;
-    }
-    if (memchr(text.p, '{', text.len) || memchr(text.p, '*', text.len)) {
-        reading_fail(r, j,
-                     "\"" SPAN_FMT "\": a capture is a whole segment {name}, and * stands "
-                     "at the end only",
-                     SPAN_ARG(text));
-        return;
-    }
-    struct buf out;
-    char block[1024];
-    buf_init_fixed(&out, block, sizeof(block));
-    uri_path_canonical(text, &out);
-    s->literal = reading_copy(r, buf_span(&out));
-}
-
-static void read_match(struct reading *r, const struct json *j, struct route *route)
-{
-    if (!j || j->type != JSON_STRING) {
-        reading_fail(r, j, "\"match\" must be a string such as \"GET /api/courses\"");
-        return;
-    }
-    struct span path, text = j->text;
-    struct span methods = span_split(text, ' ', &path);
-    if (!path.p) {
-        path = methods;
-        route->any_method = true;
-    } else {
-        read_methods(r, j, route, methods);
-    }
-    path = span_trim(path);
-    if (path.len == 0 || path.p[0] != '/' || memchr(path.p, '?', path.len)) {
-        reading_fail(r, j,
-                     "the path must begin with / and have no query; write \"GET "
-                     "/api/courses\"");
-        return;
-    }
-    unsigned count = 0;
-    for (size_t i = 0; i < path.len; i++)
-        count += path.p[i] == '/';
-    route->segments = reading_alloc(r, count, sizeof(*route->segments));
-    struct span rest = span_of(path.p + 1, path.len - 1);
-    while (route->segments && rest.p) {
-        struct span segment = span_split(rest, '/', &rest);
-        read_segment(r, j, route, segment, rest.p == NULL);
-    }
+    if (span_eq(j->text, SPAN_LIT("pass")))
+        reading_fail(r, j, "\"pass\" is the name of the last, implicit route; choose another");
+    for (unsigned i = 0; i < route->index; i++)
+        if (span_eq(r->config->routes[i].name, j->text))
+            reading_fail(r, j, "another route has the name \"%s\"; choose another",
+                         quote(j->text, &q));
+    route->name = reading_copy(r, j->text);
 }
 
 /* "404", "5xx" or "200-299". */
@@ -107,219 +42,341 @@ static bool parse_statuses(struct span s, unsigned *low, unsigned *high)
     }
     if (!span_parse_u64(first, &a) || !span_parse_u64(rest.p ? rest : first, &b))
         return false;
+    if (a < 200 || b > 599 || a > b)
+        return false;
     *low = (unsigned)a;
     *high = (unsigned)b;
-    return a >= 200 && b <= 599 && a <= b;
+    return true;
 }
 
-static void read_status_ttl(struct reading *r, const struct json *j, struct route *route)
+/* The first rule that fits a status wins, so "404" goes before "4xx", whatever the file's order. */
+static void insert_status_ttl(struct fresh_policy *p, unsigned low, unsigned high, uint64_t ttl_ms)
 {
+    unsigned i = p->status_ttl_count++;
+    for (; i > 0 && p->status_ttl[i - 1].high - p->status_ttl[i - 1].low > high - low; i--)
+        p->status_ttl[i] = p->status_ttl[i - 1];
+    p->status_ttl[i].low = low;
+    p->status_ttl[i].high = high;
+    p->status_ttl[i].ttl_ms = ttl_ms;
+}
+
+static void read_status_ttl(struct reading *r, const struct json *j, void *into)
+{
+    struct route *route = into;
     struct fresh_policy *p = &route->fresh;
-    if (j->type != JSON_OBJECT || j->count > array_len(p->status_ttl)) {
-        reading_fail(r, j, "write an object of at most %zu members such as {\"404\": \"10s\"}",
+    struct quoted q;
+    if (j->type != JSON_OBJECT || j->count < 1 || j->count > array_len(p->status_ttl)) {
+        reading_fail(r, j, "write an object of 1 to %zu members such as {\"404\": \"10s\"}",
                      array_len(p->status_ttl));
         return;
     }
     for (const struct json *c = j->first; c; c = c->next) {
-        unsigned n = p->status_ttl_count;
-        if (!parse_statuses(c->name, &p->status_ttl[n].low, &p->status_ttl[n].high))
+        unsigned low, high;
+        uint64_t ms;
+        if (!parse_statuses(c->name, &low, &high))
             reading_fail(r, c,
-                         "\"" SPAN_FMT "\" is no status; write \"404\", \"5xx\" or "
-                         "\"200-299\"",
-                         SPAN_ARG(c->name));
-        else if (c->type != JSON_STRING || !duration_parse(c->text, &p->status_ttl[n].ttl_ms))
-            reading_fail(r, c, "this is not a duration; write \"10s\"");
+                         "\"%s\" is no status; write \"404\", \"5xx\" or \"200-299\", from "
+                         "200 to 599",
+                         quote(c->name, &q));
+        else if (c->type != JSON_STRING || !duration_parse(c->text, &ms))
+            reading_fail(r, c, "this is not a duration; write \"10s\", or \"0s\" for never");
         else
-            p->status_ttl_count++;
+            insert_status_ttl(p, low, high, ms);
     }
 }
 
-/* A member with two words: false for the first (the default), true for the second. */
-static bool read_choice(struct reading *r, const struct json *j, const char *no, const char *yes)
+static void read_strict(struct reading *r, const struct json *j, void *into)
 {
-    if (!j || (j->type == JSON_STRING && span_eq(j->text, span_str(no))))
-        return false;
-    if (j->type == JSON_STRING && span_eq(j->text, span_str(yes)))
-        return true;
-    reading_fail(r, j, "write \"%s\" or \"%s\"", no, yes);
-    return false;
-}
-
-static void read_strict(struct reading *r, const struct json *j, struct route *route)
-{
-    if (!j || j->type == JSON_FALSE || span_eq(j->text, SPAN_LIT("forward")))
-        return;
-    if (j->type == JSON_TRUE || span_eq(j->text, SPAN_LIT("reject")))
+    struct route *route = into;
+    if (j->type == JSON_TRUE || (j->type == JSON_STRING && span_eq(j->text, SPAN_LIT("reject"))))
         route->strict = UNKNOWN_REJECT;
-    else if (span_eq(j->text, SPAN_LIT("drop")))
+    else if (j->type == JSON_STRING && span_eq(j->text, SPAN_LIT("drop")))
         route->strict = UNKNOWN_DROP;
-    else
-        reading_fail(r, j, "write \"forward\", \"reject\" or \"drop\"");
+    else if (j->type != JSON_FALSE &&
+             (j->type != JSON_STRING || !span_eq(j->text, SPAN_LIT("forward"))))
+        reading_fail(r, j, "\"strict\" must be \"forward\", \"reject\" (or true) or \"drop\"");
 }
 
-static void read_ignore(struct reading *r, const struct json *j, struct route *route)
+static void read_ignore(struct reading *r, const struct json *j, void *into)
 {
-    if (!j)
-        return;
-    if (j->type != JSON_ARRAY) {
-        reading_fail(r, j, "write an array of names such as [\"utm_*\", \"_\"]");
+    enum { IGNORE_MAX = 64 };
+    struct route *route = into;
+    if (j->type != JSON_ARRAY || j->count > IGNORE_MAX) {
+        reading_fail(r, j, "write an array of at most %d names such as [\"utm_*\", \"_\"]",
+                     IGNORE_MAX);
         return;
     }
     route->ignore = reading_alloc(r, j->count + 1, sizeof(*route->ignore));
     for (const struct json *c = j->first; c && route->ignore; c = c->next) {
-        if (c->type != JSON_STRING)
+        const char *star = c->text.len ? memchr(c->text.p, '*', c->text.len) : NULL;
+        if (c->type != JSON_STRING || c->text.len == 0)
             reading_fail(r, c, "write the name of a query parameter");
+        else if (star && star != c->text.p + c->text.len - 1)
+            reading_fail(r, c, "a * stands at the end only; write \"utm_*\"");
         else
             route->ignore[route->ignore_count++] = reading_copy(r, c->text);
     }
 }
 
-static void find_upstream(struct reading *r, const struct json *root, const struct json *j,
-                          struct route *route)
+/* The upstream that <name> tells, as an index. */
+static unsigned find_upstream(struct reading *r, const struct json *name)
 {
-    struct config *c = r->config;
-    const struct json *name = j ? MEMBER(j, "upstream") : NULL;
-    if (!name)
-        name = MEMBER(root, "default_upstream");
-    if (!name) {
-        if (c->upstream_count > 1 && j)
-            reading_fail(r, j,
-                         "there are several upstreams: name one by \"upstream\", or set "
-                         "\"default_upstream\"");
-        return;
-    }
-    for (unsigned i = 0; i < c->upstream_count; i++) {
-        if (span_eq(c->upstreams[i].name, name->text)) {
-            route->upstream = i;
-            return;
-        }
-    }
-    reading_fail(r, name, "there is no upstream \"" SPAN_FMT "\"", SPAN_ARG(name->text));
+    const struct config *c = r->config;
+    const char *names[64] = {NULL};
+    struct quoted q;
+    unsigned count = c->upstream_count < array_len(names) ? c->upstream_count : array_len(names);
+    for (unsigned i = 0; i < c->upstream_count; i++)
+        if (name->type == JSON_STRING && span_eq(c->upstreams[i].name, name->text))
+            return i;
+    for (unsigned i = 0; i < count; i++)
+        names[i] = c->upstreams[i].name.p;
+    const char *near = nearest_name(name->text, names, count);
+    reading_fail(r, name, "there is no upstream \"%s\"%s%s%s", quote(name->text, &q),
+                 near ? "; did you mean \"" : "; name one of \"upstreams\"", near ? near : "",
+                 near ? "\"?" : "");
+    return 0;
 }
 
-static bool takes_method(const struct route *route, const char *name)
+static void read_upstream(struct reading *r, const struct json *j, void *into)
 {
-    for (unsigned i = 0; i < route->method_count; i++)
-        if (span_eq(route->methods[i], span_str(name)))
+    struct route *route = into;
+    route->upstream = find_upstream(r, j);
+}
+
+static const char *const obey_ignore[] = {"obey", "ignore", NULL};
+static const char *const obey_share[] = {"obey", "share", NULL};
+
+static const struct member members[] = {
+    {.name = "name",
+     .type = MEMBER_OWN,
+     .read = read_name,
+     .is_required = true,
+     .schema = "\"type\": \"string\", \"pattern\": \"^[A-Za-z0-9_.-]{1,64}$\", "
+               "\"not\": {\"const\": \"pass\"}",
+     .doc = "begins its keys, and names it in stats and invalidations; write \"courses\""},
+    {.name = "match",
+     .type = MEMBER_OWN,
+     .read = load_pattern,
+     .is_required = true,
+     .schema = "\"type\": \"string\", \"pattern\": \"^([^ ]+ +)?/[^ ?#]*$\"",
+     .doc = "methods and path: write \"GET /api/courses/{id}\"; a final * takes the rest"},
+    {.name = "upstream",
+     .type = MEMBER_OWN,
+     .read = read_upstream,
+     .schema = "\"type\": \"string\"",
+     .doc = "where it goes; default: default_upstream, or the only one"},
+    {.name = "ttl",
+     .type = MEMBER_DURATION,
+     .offset = AT(fresh.ttl_ms),
+     .doc = "makes the route cached: how long an answer is fresh where the app says nothing"},
+    {.name = "ttl_by_status",
+     .type = MEMBER_OWN,
+     .read = read_status_ttl,
+     .schema = "\"type\": \"object\", \"minProperties\": 1, \"maxProperties\": 8, "
+               "\"propertyNames\": {\"pattern\": \"^[2-5](xx|[0-9]{2}(-[2-5][0-9]{2})?)$\"}, "
+               "\"additionalProperties\": {\"$ref\": \"#/definitions/duration\"}",
+     .doc = "ttl of single statuses: \"404\", \"5xx\", \"200-299\"; \"0s\": never stored"},
+    {.name = "key",
+     .type = MEMBER_OWN,
+     .read = load_key,
+     .schema = "\"type\": \"array\", \"maxItems\": 16, "
+               "\"items\": {\"oneOf\": [{\"$ref\": \"#/definitions/param\"}, "
+               "{\"$ref\": \"#/definitions/key_part\"}]}",
+     .doc = "what tells answers apart; default: path, query and JSON body"},
+    {.name = "key_template",
+     .type = MEMBER_OWN,
+     .read = load_key_template,
+     .schema = "\"type\": \"string\", \"minLength\": 1",
+     .doc = "the readable key itself: \"{query.model}:{query.country}\"; {!x} is secret"},
+    {.name = "key_host",
+     .type = MEMBER_BOOL,
+     .offset = AT(key_host),
+     .fallback = "false",
+     .doc = "the Host is part of the key"},
+    {.name = "ignore",
+     .type = MEMBER_OWN,
+     .read = read_ignore,
+     .schema = "\"type\": \"array\", \"maxItems\": 64, "
+               "\"items\": {\"type\": \"string\", \"pattern\": \"^[^*]*[*]?$\", \"minLength\": 1}",
+     .doc = "query parameters that change no answer; a final * stands for any rest"},
+    {.name = "strict",
+     .type = MEMBER_OWN,
+     .read = read_strict,
+     .fallback = "forward",
+     .schema = "\"enum\": [\"forward\", \"reject\", \"drop\", true, false]",
+     .doc = "parameters outside key and ignore: forwarded, answered 400, or taken off the query"},
+    {.name = "cache_control",
+     .type = MEMBER_FLAG,
+     .offset = AT(fresh.ignore_cache_control),
+     .words = obey_ignore,
+     .fallback = "obey",
+     .doc = "of the app's answers; ignored, the route's ttl rules"},
+    {.name = "set_cookie",
+     .type = MEMBER_FLAG,
+     .offset = AT(fresh.ignore_set_cookie),
+     .words = obey_ignore,
+     .fallback = "obey",
+     .doc = "ignored: stored all the same, without the cookies"},
+    {.name = "authorization",
+     .type = MEMBER_FLAG,
+     .offset = AT(fresh.share_authorized),
+     .words = obey_share,
+     .fallback = "obey",
+     .doc = "shared: answers to requests with credentials are for everybody"},
+    {.name = "cookies",
+     .type = MEMBER_FLAG,
+     .offset = AT(share_cookies),
+     .words = obey_share,
+     .fallback = "obey",
+     .doc = "shared: answers to requests with cookies are for everybody"},
+    {.name = "vary",
+     .type = MEMBER_FLAG,
+     .offset = AT(vary_ignored),
+     .words = obey_ignore,
+     .fallback = "obey",
+     .doc = "ignored: one variant of each answer"},
+    {.name = "max_bytes",
+     .type = MEMBER_SIZE,
+     .offset = AT(max_bytes),
+     .fallback = "0",
+     .doc = "most bytes of the route in the cache; 0: no limit of its own"},
+    {.name = "max_entries",
+     .type = MEMBER_U64,
+     .offset = AT(max_entries),
+     .max = INT64_MAX,
+     .fallback = "0",
+     .doc = "most answers of the route in the cache; 0: no limit of its own"},
+    {.name = "max_object_bytes",
+     .type = MEMBER_SIZE,
+     .offset = AT(max_object_bytes),
+     .fallback = "0",
+     .doc = "largest answer that is stored; 0: as in \"cache\""},
+    {.name = "body_limit",
+     .type = MEMBER_SIZE,
+     .offset = AT(body_limit_bytes),
+     .fallback = "0",
+     .doc = "largest request body, else 413; 0: as in \"limits\""},
+    {.name = "first_byte_timeout",
+     .type = MEMBER_DURATION,
+     .offset = AT(first_byte_timeout_ms),
+     .fallback = "0s",
+     .doc = "longest wait for an answer to begin; 0s: the upstream's"},
+};
+
+const struct object object_route = OBJECT("a route", members);
+
+static bool takes_body(const struct route *route)
+{
+    for (unsigned i = 0; i < route->method_count; i++) {
+        enum method m = method_of(route->methods[i]);
+        if (m == METHOD_POST || m == METHOD_QUERY)
             return true;
+    }
     return false;
 }
 
-static void check_methods(struct reading *r, const struct json *j, const struct route *route)
+static void check_methods(struct reading *r, const struct json *match, const struct route *route)
 {
-    if (!route->cached)
-        return;
-    if (route->any_method) {
-        reading_fail(r, j, "a cached route must name its methods: write \"GET ...\"");
-        return;
-    }
+    struct quoted q;
+    if (route->any_method)
+        reading_fail(r, match, "a cached route must name its methods; write \"GET %s\"",
+                     quote(match->text, &q));
     for (unsigned i = 0; i < route->method_count; i++) {
         enum method m = method_of(route->methods[i]);
         if (m != METHOD_GET && m != METHOD_HEAD && m != METHOD_POST && m != METHOD_QUERY)
-            reading_fail(r, j,
-                         "answers to " SPAN_FMT " are never cached: only GET, HEAD, POST and "
-                         "QUERY may have a ttl",
-                         SPAN_ARG(route->methods[i]));
+            reading_fail(r, match,
+                         "answers to %s are never cached: only GET, HEAD, POST and QUERY may have "
+                         "a \"ttl\"; give it a route of its own",
+                         quote(route->methods[i], &q));
     }
 }
 
-static void read_rules(struct reading *r, const struct json *j, struct route *route)
+static void check_cached(struct reading *r, const struct json *j, struct route *route)
 {
-    const struct json *ttl = MEMBER(j, "ttl"), *by_status = MEMBER(j, "ttl_by_status");
-    struct fresh_policy *p = &route->fresh;
-    p->has_ttl = ttl != NULL;
-    route->cached = ttl || by_status;
-    if (by_status)
-        read_status_ttl(r, by_status, route);
-    p->ignore_cache_control = read_choice(r, MEMBER(j, "cache_control"), "obey", "ignore");
-    p->ignore_set_cookie = read_choice(r, MEMBER(j, "set_cookie"), "obey", "ignore");
-    p->share_authorized = read_choice(r, MEMBER(j, "authorization"), "obey", "share");
-    route->share_cookies = read_choice(r, MEMBER(j, "cookies"), "obey", "share");
-    route->vary_ignored = read_choice(r, MEMBER(j, "vary"), "obey", "ignore");
-    read_strict(r, MEMBER(j, "strict"), route);
-    read_ignore(r, MEMBER(j, "ignore"), route);
-}
-
-static void read_route(struct reading *r, const struct json *root, const struct json *j,
-                       struct route *route)
-{
-    static const struct member members[] = {
-        {"name", MEMBER_TEXT, AT(name), 0, 0},
-        {"match", MEMBER_ANY, 0, 0, 0},
-        {"upstream", MEMBER_ANY, 0, 0, 0},
-        {"ttl", MEMBER_DURATION, AT(fresh.ttl_ms), 0, 0},
-        {"ttl_by_status", MEMBER_ANY, 0, 0, 0},
-        {"key", MEMBER_ANY, 0, 0, 0},
-        {"key_template", MEMBER_ANY, 0, 0, 0},
-        {"key_host", MEMBER_BOOL, AT(key_host), 0, 0},
-        {"ignore", MEMBER_ANY, 0, 0, 0},
-        {"strict", MEMBER_ANY, 0, 0, 0},
-        {"cache_control", MEMBER_ANY, 0, 0, 0},
-        {"set_cookie", MEMBER_ANY, 0, 0, 0},
-        {"authorization", MEMBER_ANY, 0, 0, 0},
-        {"cookies", MEMBER_ANY, 0, 0, 0},
-        {"vary", MEMBER_ANY, 0, 0, 0},
-        {"max_bytes", MEMBER_SIZE, AT(max_bytes), 0, 0},
-        {"max_entries", MEMBER_U64, AT(max_entries), 0, 0},
-        {"max_object_bytes", MEMBER_SIZE, AT(max_object_bytes), 0, 0},
-        {"body_limit", MEMBER_SIZE, AT(body_limit_bytes), 0, 0},
-        {"first_byte_timeout", MEMBER_DURATION, AT(first_byte_timeout_ms), 0, 0},
-    };
-    reading_members(r, j, members, array_len(members), route);
-    if (j->type != JSON_OBJECT)
+    const struct json *match = MEMBER(j, "match"), *key = MEMBER(j, "key");
+    if (!key)
+        key = MEMBER(j, "key_template");
+    if (!route->cached && key) {
+        reading_fail(r, key,
+                     "a key without \"ttl\" has no use: nothing is cached; write "
+                     "\"ttl\": \"30m\"");
         return;
-    if (!is_name(route->name))
-        reading_fail(r, MEMBER(j, "name") ? MEMBER(j, "name") : j,
-                     "a route needs a \"name\" of letters, digits, _ - and . (not \"pass\")");
-    const struct json *match = MEMBER(j, "match");
-    read_match(r, match ? match : j, route);
-    find_upstream(r, root, j, route);
-    read_rules(r, j, route);
-    check_methods(r, match ? match : j, route);
-    load_key(r, route, MEMBER(j, "key"), MEMBER(j, "key_template"));
-    bool is_post = takes_method(route, "POST") || takes_method(route, "QUERY");
-    if (route->needs_body && !is_post)
-        reading_fail(r, j,
+    }
+    if (!route->cached || !match || match->type != JSON_STRING)
+        return;
+    check_methods(r, match, route);
+    if (route->needs_body && !takes_body(route) && !route->any_method)
+        reading_fail(r, key,
                      "the key is made from the body, but no method of the route has one; "
-                     "write \"POST ...\"");
+                     "write \"POST ...\" in \"match\"");
+    route->needs_body |= !route->has_key && takes_body(route);
 }
 
-static void add_pass(struct reading *r, const struct json *root)
+static void read_route(struct reading *r, const struct json *j, struct route *route)
+{
+    const struct config *c = r->config;
+    const struct json *root = j->parent->parent;
+    if (!reading_members(r, j, &object_route, route))
+        return;
+    const struct json *ttl = MEMBER(j, "ttl"), *by_status = MEMBER(j, "ttl_by_status");
+    route->fresh.has_ttl = ttl != NULL;
+    route->cached = ttl || by_status;
+    if (c->upstream_count > 1 && !MEMBER(j, "upstream") && !MEMBER(root, "default_upstream"))
+        reading_fail(r, j,
+                     "there are several upstreams: name one by \"upstream\", or set "
+                     "\"default_upstream\"");
+    if (c->cache.max_bytes && route->max_object_bytes > c->cache.max_bytes)
+        reading_fail(r, MEMBER(j, "max_object_bytes"),
+                     "\"max_object_bytes\" is above the cache's \"max_bytes\"; lower it");
+    check_cached(r, j, route);
+}
+
+static void add_route(struct config *c, unsigned upstream)
+{
+    struct route *route = &c->routes[c->route_count];
+    route->index = (uint16_t)c->route_count++;
+    route->upstream = upstream;
+}
+
+/* "default_upstream", or the first. */
+static unsigned default_upstream(struct reading *r, const struct json *root, bool is_first)
+{
+    const struct json *name = MEMBER(root, "default_upstream");
+    struct reading quiet = {.doc = r->doc, .config = r->config};
+    return name ? find_upstream(is_first ? r : &quiet, name) : 0;
+}
+
+void load_routes(struct reading *r, const struct json *j, void *into)
+{
+    enum { ROUTES_MAX = 1000 };
+    struct config *c = into;
+    if (j->type != JSON_ARRAY || j->count > ROUTES_MAX) {
+        reading_fail(r, j, "\"routes\" must be an array of at most %d routes", ROUTES_MAX);
+        return;
+    }
+    c->routes = reading_alloc(r, j->count + 1, sizeof(*c->routes));
+    unsigned upstream = default_upstream(r, j->parent, false);
+    for (const struct json *e = j->first; e && c->routes; e = e->next) {
+        struct route *route = &c->routes[c->route_count];
+        add_route(c, upstream);
+        read_route(r, e, route);
+    }
+}
+
+void load_pass(struct reading *r)
 {
     struct config *c = r->config;
+    if (!c->routes)
+        c->routes = reading_alloc(r, 1, sizeof(*c->routes));
+    if (!c->routes)
+        return;
     struct route *pass = &c->routes[c->route_count];
+    add_route(c, default_upstream(r, json_root(r->doc), true));
     pass->name = SPAN_LIT("pass");
-    pass->index = (uint16_t)c->route_count++;
     pass->any_method = true;
     pass->segments = reading_alloc(r, 1, sizeof(*pass->segments));
     if (!pass->segments)
         return;
     pass->segment_count = 1;
     pass->segments[0].is_rest = true;
-    find_upstream(r, root, NULL, pass);
-}
-
-void load_routes(struct reading *r, const struct json *root)
-{
-    enum { ROUTES_MAX = 1000 };
-    struct config *c = r->config;
-    const struct json *j = MEMBER(root, "routes");
-    if (j && (j->type != JSON_ARRAY || j->count > ROUTES_MAX)) {
-        reading_fail(r, j, "write an array of at most %d routes", ROUTES_MAX);
-        j = NULL;
-    }
-    c->routes = reading_alloc(r, (j ? j->count : 0) + 1, sizeof(*c->routes));
-    if (!c->routes)
-        return;
-    for (const struct json *e = j ? j->first : NULL; e; e = e->next) {
-        struct route *route = &c->routes[c->route_count];
-        route->index = (uint16_t)c->route_count;
-        read_route(r, root, e, route);
-        for (unsigned i = 0; i < c->route_count; i++)
-            if (span_eq(c->routes[i].name, route->name))
-                reading_fail(r, e, "another route has the name \"" SPAN_FMT "\"",
-                             SPAN_ARG(route->name));
-        c->route_count++;
-    }
-    add_pass(r, root);
 }

@@ -1,3 +1,4 @@
+/* The apps behind larder: their servers and how patient larder is with them. */
 #include "config-internal.h"
 
 #include <stddef.h>
@@ -6,70 +7,142 @@
 
 static void read_server(struct reading *r, const struct json *j, struct upstream_config *u)
 {
+    struct quoted q;
     struct span s = j->text;
+    if (u->server_count == CONFIG_SERVERS_MAX)
+        return; /* said already */
     if (j->type == JSON_STRING && span_starts_with(s, SPAN_LIT("https://"))) {
         reading_fail(r, j, "TLS to upstreams is not there yet; write \"http://host:port\"");
         return;
     }
-    if (span_starts_with(s, SPAN_LIT("http://"))) {
+    if (j->type == JSON_STRING && span_starts_with(s, SPAN_LIT("http://"))) {
         s = span_of(s.p + 7, s.len - 7);
         if (s.len && s.p[s.len - 1] == '/')
             s.len--;
     }
-    if (j->type != JSON_STRING || !address_parse(s, false, &u->server[u->server_count]) ||
-        u->server[u->server_count].port == 0)
-        reading_fail(r, j, "this is no server; write \"127.0.0.1:8000\"");
-    else
+    struct address *a = &u->server[u->server_count];
+    if (j->type == JSON_STRING && address_parse(s, false, a) && a->port != 0)
         u->server_count++;
+    else
+        reading_fail(r, j, "\"%s\" is no server; write \"127.0.0.1:8000\"", quote(j->text, &q));
 }
+
+static void read_one(struct reading *r, const struct json *j, void *into)
+{
+    read_server(r, j, into);
+}
+
+static void read_many(struct reading *r, const struct json *j, void *into)
+{
+    if (j->type != JSON_ARRAY || j->count < 1 || j->count > CONFIG_SERVERS_MAX) {
+        reading_fail(r, j, "write an array of 1 to %d servers such as [\"127.0.0.1:8000\"]",
+                     CONFIG_SERVERS_MAX);
+        return;
+    }
+    for (const struct json *s = j->first; s; s = s->next)
+        read_server(r, s, into);
+}
+
+static const struct member members[] = {
+    {.name = "server",
+     .type = MEMBER_OWN,
+     .read = read_one,
+     .schema = "\"$ref\": \"#/definitions/server\"",
+     .doc = "where the app listens; or give several as \"servers\""},
+    {.name = "servers",
+     .type = MEMBER_OWN,
+     .read = read_many,
+     .schema = "\"type\": \"array\", \"minItems\": 1, \"maxItems\": 32, "
+               "\"items\": {\"$ref\": \"#/definitions/server\"}",
+     .doc = "where the app listens, several times"},
+    {.name = "max",
+     .type = MEMBER_UINT,
+     .offset = AT(max_connections),
+     .min = 1,
+     .max = 100000,
+     .fallback = "64",
+     .doc = "most connections of each worker to each server"},
+    {.name = "min_idle",
+     .type = MEMBER_UINT,
+     .offset = AT(min_idle),
+     .max = 1000,
+     .fallback = "0",
+     .doc = "connections that each worker keeps open to each server"},
+    {.name = "connect_timeout",
+     .type = MEMBER_DURATION,
+     .offset = AT(connect_timeout_ms),
+     .min = 1,
+     .fallback = "2s",
+     .doc = "longest wait for a connection to open"},
+    {.name = "first_byte_timeout",
+     .type = MEMBER_DURATION,
+     .offset = AT(first_byte_timeout_ms),
+     .min = 1,
+     .fallback = "60s",
+     .doc = "longest wait for an answer to begin"},
+    {.name = "between_bytes_timeout",
+     .type = MEMBER_DURATION,
+     .offset = AT(between_bytes_timeout_ms),
+     .min = 1,
+     .fallback = "60s",
+     .doc = "longest silence within an answer"},
+    {.name = "send_timeout",
+     .type = MEMBER_DURATION,
+     .offset = AT(send_timeout_ms),
+     .min = 1,
+     .fallback = "60s",
+     .doc = "longest wait until the server reads on"},
+    {.name = "idle_timeout",
+     .type = MEMBER_DURATION,
+     .offset = AT(idle_timeout_ms),
+     .fallback = "1500ms",
+     .doc = "an unused connection is closed after this; keep it below the app's own limit "
+            "(gunicorn 2 s, uvicorn 5 s)"},
+    {.name = "queue",
+     .type = MEMBER_UINT,
+     .offset = AT(queue_max),
+     .max = 100000,
+     .fallback = "256",
+     .doc = "requests of each worker that may wait for a connection"},
+    {.name = "queue_timeout",
+     .type = MEMBER_DURATION,
+     .offset = AT(queue_timeout_ms),
+     .min = 1,
+     .fallback = "10s",
+     .doc = "longest wait in that queue"},
+};
+
+const struct object object_upstream = OBJECT("an upstream", members);
 
 static void read_upstream(struct reading *r, const struct json *j, struct upstream_config *u)
 {
-    static const struct member members[] = {
-        {"server", MEMBER_ANY, 0, 0, 0},
-        {"servers", MEMBER_ANY, 0, 0, 0},
-        {"max", MEMBER_UINT, AT(max_connections), 1, 100000},
-        {"min_idle", MEMBER_UINT, AT(min_idle), 0, 1000},
-        {"connect_timeout", MEMBER_DURATION, AT(connect_timeout_ms), 0, 0},
-        {"first_byte_timeout", MEMBER_DURATION, AT(first_byte_timeout_ms), 0, 0},
-        {"between_bytes_timeout", MEMBER_DURATION, AT(between_bytes_timeout_ms), 0, 0},
-        {"send_timeout", MEMBER_DURATION, AT(send_timeout_ms), 0, 0},
-        {"idle_timeout", MEMBER_DURATION, AT(idle_timeout_ms), 0, 0},
-        {"queue", MEMBER_UINT, AT(queue_max), 0, 100000},
-        {"queue_timeout", MEMBER_DURATION, AT(queue_timeout_ms), 0, 0},
-    };
-    *u = (struct upstream_config){.name = reading_copy(r, j->name),
-                                  .max_connections = 64,
-                                  .connect_timeout_ms = 2000,
-                                  .first_byte_timeout_ms = 60000,
-                                  .between_bytes_timeout_ms = 60000,
-                                  .send_timeout_ms = 60000,
-                                  .idle_timeout_ms = 1500,
-                                  .queue_max = 256,
-                                  .queue_timeout_ms = 10000};
-    reading_members(r, j, members, array_len(members), u);
+    u->name = reading_copy(r, j->name);
+    if (j->name.len == 0 || memchr(j->name.p, '\0', j->name.len))
+        reading_fail(r, j, "an upstream needs a name; write \"app\"");
+    if (!reading_members(r, j, &object_upstream, u))
+        return;
     const struct json *one = json_member(j, SPAN_LIT("server"));
     const struct json *many = json_member(j, SPAN_LIT("servers"));
-    if (one)
-        read_server(r, one, u);
-    if (many && (many->type != JSON_ARRAY || many->count > CONFIG_SERVERS_MAX - 1))
-        reading_fail(r, many, "write an array of at most %d servers", CONFIG_SERVERS_MAX - 1);
-    else if (many)
-        for (const struct json *s = many->first; s; s = s->next)
-            read_server(r, s, u);
-    if (!one && (!many || many->count == 0))
+    if (one && many)
+        reading_fail(r, many,
+                     "\"server\" and \"servers\" exclude each other; put all into "
+                     "\"servers\"");
+    else if (!one && !many)
         reading_fail(r, j, "an upstream needs \"server\": \"127.0.0.1:8000\"");
     if (u->min_idle > u->max_connections)
-        reading_fail(r, j, "\"min_idle\" is above \"max\"");
+        reading_fail(r, j, "\"min_idle\" (%u) is above \"max\" (%u); lower it", u->min_idle,
+                     u->max_connections);
 }
 
-void load_upstreams(struct reading *r, const struct json *root)
+void load_upstreams(struct reading *r, const struct json *j, void *into)
 {
-    struct config *c = r->config;
-    const struct json *j = json_member(root, SPAN_LIT("upstreams"));
-    if (!j || j->type != JSON_OBJECT || j->count == 0) {
-        reading_fail(r, j ? j : root,
-                     "\"upstreams\" is missing; write {\"app\": {\"server\": \"127.0.0.1:8000\"}}");
+    enum { UPSTREAMS_MAX = 256 };
+    struct config *c = into;
+    if (j->type != JSON_OBJECT || j->count < 1 || j->count > UPSTREAMS_MAX) {
+        reading_fail(r, j,
+                     "\"upstreams\" must have 1 to %d members such as {\"app\": {\"server\": "
+                     "\"127.0.0.1:8000\"}}",
+                     UPSTREAMS_MAX);
         return;
     }
     c->upstreams = reading_alloc(r, j->count, sizeof(*c->upstreams));

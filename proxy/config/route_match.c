@@ -1,5 +1,5 @@
 /* Matching goes segment by segment over the raw path. Bytes that are equal are equal; only where
- * they differ, and an escape is in sight, are canonical forms compared. */
+ * they differ, and one of them could be written in another way, are canonical forms compared. */
 #include <larder/config/route.h>
 
 #include <larder/http/uri.h>
@@ -17,20 +17,26 @@ static bool takes_method(const struct route *r, const struct head *h)
     return false;
 }
 
-static bool has_eight_bit(struct span s)
+/* Is there a byte that the canonical form writes in another way? An escape, or one that should be
+ * one: letters, digits and the usual marks never are. */
+static bool may_differ(struct span raw)
 {
-    for (size_t i = 0; i < s.len; i++)
-        if ((unsigned char)s.p[i] >= 0x80)
+    for (size_t i = 0; i < raw.len; i++) {
+        char c = raw.p[i];
+        bool is_alnum = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+        if (!is_alnum && c != '-' && c != '_' && c != '.' && c != '~')
             return true;
+    }
     return false;
 }
 
+/* <literal> is canonical, and no longer than the block: what does not fit is not equal. */
 static bool is_literal(struct span literal, struct span raw)
 {
     if (span_eq(literal, raw))
         return true;
-    if (raw.len == literal.len && !has_eight_bit(raw))
-        return false; /* an escape makes it longer, raw bytes outside ASCII shorter */
+    if (!may_differ(raw))
+        return false;
     struct buf canonical;
     char block[1024];
     buf_init_fixed(&canonical, block, sizeof(block));
@@ -38,28 +44,31 @@ static bool is_literal(struct span literal, struct span raw)
     return !canonical.failed && span_eq(literal, buf_span(&canonical));
 }
 
+static bool capture(struct route_captures *captures, struct span name, struct span value)
+{
+    if (captures->count == ROUTE_CAPTURES_MAX)
+        return false;
+    captures->name[captures->count] = name;
+    captures->value[captures->count++] = value;
+    return true;
+}
+
 static bool matches_path(const struct route *r, struct span path, struct route_captures *captures)
 {
     captures->count = 0;
     if (path.len == 0 || path.p[0] != '/') /* "*" of OPTIONS */
-        return r->segment_count && r->segments[0].is_rest;
+        return r->segment_count && r->segments[0].is_rest && !r->segments[0].name.len;
     struct span rest = span_of(path.p + 1, path.len - 1);
     for (unsigned i = 0; i < r->segment_count; i++) {
         const struct path_segment *s = &r->segments[i];
-        if (s->is_rest)
-            return true;
         if (!rest.p)
             return false;
+        if (s->is_rest)
+            return s->name.len == 0 || capture(captures, s->name, rest);
         struct span raw = span_split(rest, '/', &rest);
-        if (!s->is_capture) {
-            if (!is_literal(s->literal, raw))
-                return false;
-            continue;
-        }
-        if (raw.len == 0 || captures->count == ROUTE_CAPTURES_MAX)
+        if (s->is_capture ? raw.len == 0 || !capture(captures, s->name, raw)
+                          : !is_literal(s->literal, raw))
             return false;
-        captures->name[captures->count] = s->name;
-        captures->value[captures->count++] = raw;
     }
     return rest.p == NULL;
 }

@@ -1,4 +1,4 @@
-/* Numbers with units, addresses, networks, and names that were meant. */
+/* Numbers with units, addresses, networks. */
 #include "config-internal.h"
 
 #include <arpa/inet.h>
@@ -50,6 +50,29 @@ bool size_parse(struct span s, uint64_t *ret_bytes)
     return false;
 }
 
+/* A name or an address; what a resolver makes of it is its own affair. */
+static bool is_host(struct span host)
+{
+    for (size_t i = 0; i < host.len; i++) {
+        char c = host.p[i];
+        bool is_alnum = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+        if (!is_alnum && c != '.' && c != '-' && c != '_' && c != ':')
+            return false;
+    }
+    return true;
+}
+
+static bool is_ipv6(struct span host)
+{
+    char text[INET6_ADDRSTRLEN];
+    struct in6_addr addr;
+    if (host.len >= sizeof(text))
+        return false;
+    memcpy(text, host.p, host.len);
+    text[host.len] = '\0';
+    return inet_pton(AF_INET6, text, &addr) == 1;
+}
+
 bool address_parse(struct span s, bool may_lack_host, struct address *ret)
 {
     const char *colon = s.len ? memrchr(s.p, ':', s.len) : NULL;
@@ -58,11 +81,14 @@ bool address_parse(struct span s, bool may_lack_host, struct address *ret)
         port > 65535)
         return false;
     struct span host = span_of(s.p, (size_t)(colon - s.p));
-    if (host.len > 2 && host.p[0] == '[' && host.p[host.len - 1] == ']')
+    if (host.len > 2 && host.p[0] == '[' && host.p[host.len - 1] == ']') {
         host = span_of(host.p + 1, host.len - 2);
-    else if (host.len && memchr(host.p, ':', host.len))
+        if (!is_ipv6(host))
+            return false;
+    } else if (host.len && memchr(host.p, ':', host.len)) {
         return false; /* IPv6 without brackets */
-    if ((host.len == 0 && !may_lack_host) || host.len >= sizeof(ret->host))
+    }
+    if (!is_host(host) || (host.len == 0 && !may_lack_host) || host.len >= sizeof(ret->host))
         return false;
     memset(ret, 0, sizeof(*ret));
     if (host.len)
@@ -86,7 +112,7 @@ bool cidr_parse(struct span s, struct cidr *ret)
         ret->addr[10] = ret->addr[11] = 0xff;
     else if (inet_pton(AF_INET6, text, ret->addr) != 1)
         return false;
-    unsigned most = is_v4 ? 32 : 128;
+    const unsigned most = is_v4 ? 32 : 128;
     if (!bits.p)
         prefix = most;
     else if (!span_parse_u64(bits, &prefix) || prefix > most)
@@ -106,41 +132,4 @@ bool cidr_contains(const struct cidr *list, unsigned count, const uint8_t addr[1
             return true;
     }
     return false;
-}
-
-/* Levenshtein's distance, of texts up to 40 bytes. */
-static unsigned distance(struct span a, struct span b)
-{
-    enum { LONGEST = 40 };
-    unsigned row[LONGEST + 1];
-    if (a.len > LONGEST || b.len > LONGEST)
-        return LONGEST;
-    for (unsigned j = 0; j <= b.len; j++)
-        row[j] = j;
-    for (unsigned i = 1; i <= a.len; i++) {
-        unsigned corner = row[0];
-        row[0] = i;
-        for (unsigned j = 1; j <= b.len; j++) {
-            unsigned change = corner + (a.p[i - 1] != b.p[j - 1]);
-            corner = row[j];
-            unsigned add = row[j - 1] + 1, drop = row[j] + 1;
-            row[j] = change < add ? change : add;
-            row[j] = drop < row[j] ? drop : row[j];
-        }
-    }
-    return row[b.len];
-}
-
-const char *nearest_name(struct span given, const char *const *names, unsigned count)
-{
-    const char *best = NULL;
-    unsigned least = given.len / 2 + 1;
-    for (unsigned i = 0; i < count; i++) {
-        unsigned d = distance(given, span_str(names[i]));
-        if (d < least) {
-            least = d;
-            best = names[i];
-        }
-    }
-    return best;
 }

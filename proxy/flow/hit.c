@@ -65,7 +65,7 @@ enum gate_verdict hit_on_head(void *arg, struct gate *g, const struct head *h)
         return GATE_TAKE;
     struct lookup l;
     l.route = route_match(w->config->routes, w->config->route_count, h, &l.captures);
-    if (l.route->needs_body || lookup_may_share(l.route, h) != REASON_NONE)
+    if (lookup_may_share(l.route, h) != REASON_NONE)
         return GATE_TAKE;
     if (w->shared->is_control && w->shared->is_control(h))
         return GATE_TAKE;

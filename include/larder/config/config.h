@@ -76,8 +76,8 @@ struct config {
 };
 
 /* Reads and checks <path>. On any error *ret_config is untouched, and errs[0..*ret_errs) tell all
- * that was found (at most <max>), each with file:line:col and JSON path in `where`. <warn> lines
- * go to log_warn by the caller through config_warnings(). */
+ * that was found (at most <max>), each with file:line:col and JSON path in `where`, in the
+ * order of the file. */
 must_check enum err_code config_load(const char *path, struct config **ret_config, struct err *errs,
                                      unsigned max, unsigned *ret_errs);
 /* The same from text; <name> stands for the file in messages. */
@@ -89,6 +89,9 @@ void config_freep(struct config **c);
 
 /* Prints the routes and limits as understood, for people (larder -t). */
 void config_explain(const struct config *c, struct buf *out);
+
+/* The members of all objects as a JSON Schema (conf/larder.schema.json, less its white space). */
+void config_schema_format(struct buf *out);
 
 bool cidr_contains(const struct cidr *list, unsigned count, const uint8_t addr[16]);
 

@@ -36,7 +36,7 @@ struct path_segment {
     struct span literal; /* canonical; empty for a capture */
     bool is_capture;     /* {id}: one whole segment, not empty */
     bool is_rest;        /* {rest...} or a final *: all that is left */
-    struct span name;    /* of a capture */
+    struct span name;    /* of a capture; of a rest, empty for * */
 };
 
 struct route {
@@ -93,20 +93,22 @@ enum key_result {
 };
 
 /* Appends the request's readable, canonical key to <key> (empty before), and hands the implicit
- * tags ("*", "route:NAME", "NAME|label=value" for each keyed parameter) to <on_tag>. Methods that
- * may not share an answer never share a key: HEAD counts as GET, others go in. */
+ * tags ("*", "route:NAME", "NAME|label=value" for each value of each keyed parameter) to <on_tag>,
+ * which may be NULL. Methods that may not share an answer never share a key: HEAD counts as GET,
+ * others go in. The readable form of a template's key ends before its \x1f. */
 enum key_result route_key_build(const struct route *r, const struct route_request *req,
                                 struct buf *key, void (*on_tag)(void *arg, struct span tag),
                                 void *arg, const char **ret_why);
 /* The tag text of one parameter value, as route_key_build makes it: "courses|organization_id=123".
- * For secret parameters gives the HMAC form of the value. */
+ * For secret parameters gives the HMAC form of the value. A JSON string and a number of the same
+ * text have the same tag. */
 void route_param_tag_format(const struct route *r, const struct param *p, struct span secret,
                             struct span value, struct buf *out);
 /* Parameter of <r> by label; NULL if there is none. */
 const struct param *route_param(const struct route *r, struct span label);
 
-/* For a route whose unknown parameters are dropped: the query with the keyed ones only, their bytes
- * unchanged. */
+/* For a route whose unknown parameters are dropped: the query with the keyed ones only (where the
+ * route has no "key", with all but the ignored ones), their bytes unchanged. */
 void route_query_keep(const struct route *r, struct span query, struct buf *out);
 
 #endif

@@ -1,0 +1,145 @@
+/* The members' tables as a JSON Schema, draft 7, so that an editor knows what the loader knows. */
+#include "config-internal.h"
+
+#define SIZE_PATTERN "^[0-9]+(B|KiB|MiB|GiB|TiB)?$"
+#define PARAM_PATTERN "^(auth|/.+|(path|query|header|cookie|json|form)[.].+)$"
+#define ONE_OF_FILE(member)                                                                        \
+    "{\"type\": \"object\", \"required\": [\"" member "\"], \"additionalProperties\": false, "     \
+    "\"properties\": {\"" member "\": {\"type\": \"string\", \"minLength\": 1}}}"
+
+static const struct {
+    const char *name, *schema;
+} texts[] = {
+    {"duration", "\"type\": \"string\", \"pattern\": \"^[0-9]+(ms|s|m|h|d)$\""},
+    {"size", "\"oneOf\": [{\"type\": \"string\", \"pattern\": \"" SIZE_PATTERN "\"}, "
+             "{\"type\": \"integer\", \"minimum\": 0}]"},
+    {"address", "\"type\": \"string\", \"pattern\": \":[0-9]{1,5}$\""},
+    {"server", "\"type\": \"string\", \"pattern\": \"^(http://)?[^/]+:[0-9]{1,5}/?$\""},
+    {"networks", "\"type\": \"array\", \"maxItems\": 32, \"items\": {\"type\": \"string\", "
+                 "\"pattern\": \"^[0-9A-Fa-f.:]+(/[0-9]{1,3})?$\"}"},
+    {"param", "\"type\": \"string\", \"pattern\": \"" PARAM_PATTERN "\""},
+    {"secret", "\"oneOf\": [{\"type\": \"string\", \"minLength\": 1}, " ONE_OF_FILE(
+                   "file") ", " ONE_OF_FILE("env") "]"},
+};
+
+static const struct {
+    const char *name;
+    const struct object *object;
+} objects[] = {
+    {"control", &object_control},   {"upstream", &object_upstream}, {"cache", &object_cache},
+    {"limits", &object_limits},     {"log", &object_log},           {"route", &object_route},
+    {"key_part", &object_key_part},
+};
+
+static void add_words(const struct member *m, struct buf *out)
+{
+    buf_add_str(out, "\"enum\": [");
+    for (unsigned i = 0; m->words[i]; i++)
+        buf_add_fmt(out, "%s\"%s\"", i ? ", " : "", m->words[i]);
+    buf_add_char(out, ']');
+}
+
+static void add_type(const struct member *m, struct buf *out)
+{
+    switch (m->type) {
+    case MEMBER_DURATION:
+        buf_add_str(out, "\"$ref\": \"#/definitions/duration\"");
+        return;
+    case MEMBER_SIZE:
+        buf_add_str(out, "\"$ref\": \"#/definitions/size\"");
+        return;
+    case MEMBER_UINT:
+    case MEMBER_U64:
+        buf_add_fmt(out, "\"type\": \"integer\", \"minimum\": %llu", (unsigned long long)m->min);
+        if (m->max)
+            buf_add_fmt(out, ", \"maximum\": %llu", (unsigned long long)m->max);
+        return;
+    case MEMBER_BOOL:
+        buf_add_str(out, "\"type\": \"boolean\"");
+        return;
+    case MEMBER_TEXT:
+        buf_add_str(out, "\"type\": \"string\", \"minLength\": 1");
+        return;
+    case MEMBER_CHOICE:
+    case MEMBER_FLAG:
+        add_words(m, out);
+        return;
+    case MEMBER_OWN:
+        buf_add_str(out, m->schema);
+        return;
+    }
+}
+
+/* Numbers and booleans stand bare in a file, all else in quotes. */
+static void add_default(const struct member *m, struct buf *out)
+{
+    bool is_bare = m->type == MEMBER_UINT || m->type == MEMBER_U64 || m->type == MEMBER_BOOL;
+    buf_add_str(out, ", \"default\": ");
+    if (is_bare)
+        buf_add_str(out, m->fallback);
+    else
+        json_string_format(span_str(m->fallback), out);
+}
+
+/* In draft 7 what stands beside a $ref is passed over, so the reference goes into an allOf. */
+static void add_member(const struct member *m, struct buf *out)
+{
+    struct buf type;
+    char block[1024];
+    buf_init_fixed(&type, block, sizeof(block));
+    add_type(m, &type);
+    out->failed |= type.failed;
+    buf_add_fmt(out, "\"%s\": {\"description\": ", m->name);
+    json_string_format(span_str(m->doc), out);
+    if (m->fallback)
+        add_default(m, out);
+    bool is_ref = span_starts_with(buf_span(&type), SPAN_LIT("\"$ref\""));
+    buf_add_str(out, is_ref ? ", \"allOf\": [{" : ", ");
+    buf_add_span(out, buf_span(&type));
+    buf_add_str(out, is_ref ? "}]}" : "}");
+}
+
+static void add_object(const struct object *o, struct buf *out)
+{
+    const char *comma = "";
+    buf_add_str(out, "\"type\": \"object\", \"additionalProperties\": false, \"required\": [");
+    for (unsigned i = 0; i < o->count; i++) {
+        if (!o->members[i].is_required)
+            continue;
+        buf_add_fmt(out, "%s\"%s\"", comma, o->members[i].name);
+        comma = ", ";
+    }
+    buf_add_str(out, "], \"properties\": {");
+    for (unsigned i = 0; i < o->count; i++) {
+        buf_add_str(out, i ? ", " : "");
+        add_member(&o->members[i], out);
+    }
+    buf_add_char(out, '}');
+}
+
+/* What a table cannot say: of two members exactly one, or at most one. */
+static void add_choice(const struct object *o, struct buf *out)
+{
+    if (o == &object_upstream)
+        buf_add_str(out, ", \"oneOf\": [{\"required\": [\"server\"]}, "
+                         "{\"required\": [\"servers\"]}]");
+    else if (o == &object_route)
+        buf_add_str(out, ", \"not\": {\"required\": [\"key\", \"key_template\"]}");
+}
+
+void config_schema_format(struct buf *out)
+{
+    buf_add_str(out, "{\"$schema\": \"http://json-schema.org/draft-07/schema#\", "
+                     "\"title\": \"larder's configuration\", ");
+    add_object(&object_root, out);
+    buf_add_str(out, ", \"definitions\": {");
+    for (unsigned i = 0; i < array_len(texts); i++)
+        buf_add_fmt(out, "\"%s\": {%s}, ", texts[i].name, texts[i].schema);
+    for (unsigned i = 0; i < array_len(objects); i++) {
+        buf_add_fmt(out, "%s\"%s\": {", i ? ", " : "", objects[i].name);
+        add_object(objects[i].object, out);
+        add_choice(objects[i].object, out);
+        buf_add_char(out, '}');
+    }
+    buf_add_str(out, "}}");
+}
