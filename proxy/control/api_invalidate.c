@@ -16,8 +16,8 @@ static bool fail_param(struct call *c, const struct route *r, const struct json 
         buf_add_span(&known, r->params[i].label);
     }
     return call_fail(c, 400, "unknown-parameter",
-                     "the key of route \"%.*s\" has no parameter \"%.60s\"; it has: %.*s",
-                     SPAN_ARG(r->name), j->name.p, (int)known.len, known.len ? known.p : "");
+                     "the key of route \"%.*s\" has no parameter \"%.*s\"; it has: %.*s",
+                     SPAN_ARG(r->name), CUT(j->name), (int)known.len, known.len ? known.p : "");
 }
 
 /* Adds the tag of each parameter; false after call_fail(). */
@@ -32,8 +32,8 @@ static bool match_params(struct call *c, const struct route *r, const struct jso
         if (j->type == JSON_TRUE || j->type == JSON_FALSE)
             value = j->type == JSON_TRUE ? SPAN_LIT("true") : SPAN_LIT("false");
         else if (j->type != JSON_STRING && j->type != JSON_NUMBER)
-            return !call_fail(c, 400, "bad-value", "\"%.60s\" must be a string or a number",
-                              j->name.p);
+            return !call_fail(c, 400, "bad-value", "\"%.*s\" must be a string or a number",
+                              CUT(j->name));
         if (m->tag_count == array_len(m->tag))
             return !call_fail(c, 400, "bad-value", "at most %zu parameters", array_len(m->tag));
         struct buf tag;
@@ -41,7 +41,7 @@ static bool match_params(struct call *c, const struct route *r, const struct jso
         buf_init_fixed(&tag, block, sizeof(block));
         route_param_tag_format(r, p, c->control->shared->config->secret, value, &tag);
         if (tag.failed)
-            return !call_fail(c, 400, "bad-value", "\"%.60s\" is too long", j->name.p);
+            return !call_fail(c, 400, "bad-value", "\"%.*s\" is too long", CUT(j->name));
         m->tag[m->tag_count++] = tag_of(buf_span(&tag));
     }
     return true;
@@ -52,8 +52,7 @@ static bool match_route(struct call *c, const struct json *name, const struct js
 {
     const struct route *r = call_find_route(c, name->text);
     if (!r)
-        return !call_fail(c, 400, "unknown-route", "there is no route \"%.60s\"",
-                          name->text.p ? name->text.p : "");
+        return !call_fail(c, 400, "unknown-route", "there is no route \"%.*s\"", CUT(name->text));
     if (params && params->type != JSON_OBJECT)
         return !call_fail(c, 400, "bad-value", "\"params\" must be an object");
     if (params && params->count)

@@ -11,6 +11,9 @@
 #include <larder/control/control.h>
 #include <larder/net/reply.h>
 
+/* A client's text in a message: not NUL-terminated, and not all of it. For "%.*s". */
+#define CUT(s) (int)((s).len < 60 ? (s).len : 60), ((s).p ? (s).p : "")
+
 enum { CALL_BODY_MAX = 1024 * 1024, REPLY_MAX = 64 * 1024 * 1024 };
 
 struct control {

@@ -100,7 +100,7 @@ struct json_doc *call_parse(struct call *c, const char *const *known, unsigned c
             is_known |= span_eq(m->name, span_str(known[i]));
         if (is_known)
             continue;
-        (void)call_fail(c, 400, "unknown-member", "unknown member \"%.60s\"; write %s", m->name.p,
+        (void)call_fail(c, 400, "unknown-member", "unknown member \"%.*s\"; write %s", CUT(m->name),
                         example);
         json_doc_free(doc);
         return NULL;
