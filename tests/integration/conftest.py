@@ -1,4 +1,5 @@
 """Fixtures: larder under test, and the real apps behind it."""
+import contextlib
 import pathlib
 import sys
 
@@ -18,8 +19,9 @@ def larder_factory():
         running.append(Larder(config))
         return running[-1]
     yield start
-    for larder in running:
-        larder.stop()
+    with contextlib.ExitStack() as stack:  # one that ends badly does not keep the others alive
+        for larder in running:
+            stack.callback(larder.stop)
 
 
 def app_fixtures(module, server):

@@ -26,6 +26,9 @@ def show_counts():
 @app.post("/_reset")
 def reset():
     counts.clear()
+    for gate in list(gates.values()):
+        gate.set()  # lets go who still waits; the next hold of that name is a new gate
+    gates.clear()
     return "ok"
 
 
