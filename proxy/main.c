@@ -7,14 +7,14 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { EXPIRE_EVERY_MS = 1000, EXPIRE_AT_ONCE = 100000 };
+enum { EXPIRE_EVERY_MS = 1000, EXPIRE_AT_ONCE = 100000, SWEEP_EVERY_MS = 200, SWEEP_AGAIN_MS = 2 };
 
 struct daemon {
     struct config *config;
     struct shared shared;
     struct control *control;
     struct loop *loop; /* the main thread's */
-    struct timer *expire;
+    struct timer *expire, *sweep;
     struct address addresses[CONFIG_LISTEN_MAX];
     bool is_draining;
     unsigned ended; /* workers whose loop is over */
@@ -91,7 +91,16 @@ static void on_expire(void *arg)
 {
     struct daemon *d = arg;
     store_expire(d->shared.store, mono_now_ms(), EXPIRE_AT_ONCE);
+    control_tick(d->control);
     timer_start(d->expire, EXPIRE_EVERY_MS);
+}
+
+/* A large invalidation's leavings are cleared a little at a time. */
+static void on_sweep(void *arg)
+{
+    struct daemon *d = arg;
+    bool has_more = store_sweep(d->shared.store, mono_now_ms());
+    timer_start(d->sweep, has_more ? SWEEP_AGAIN_MS : SWEEP_EVERY_MS);
 }
 
 static struct store *make_store(const struct config *c)
@@ -131,7 +140,7 @@ static enum err_code make_shared(struct daemon *d, struct err *err)
         if (rc)
             return rc;
     }
-    return ERR_OK;
+    return shared_init(s, err);
 }
 
 static enum err_code make_main_loop(struct daemon *d, struct err *err)
@@ -144,11 +153,13 @@ static enum err_code make_main_loop(struct daemon *d, struct err *err)
     }
     if (d->loop) {
         d->expire = timer_new(d->loop, on_expire, d);
+        d->sweep = timer_new(d->loop, on_sweep, d);
         d->control = control_new(&d->shared, d->loop);
     }
-    if (!d->control || !d->expire)
+    if (!d->control || !d->expire || !d->sweep)
         return err_set(err, ERR_NOMEM, "start", "out of memory");
     timer_start(d->expire, EXPIRE_EVERY_MS);
+    timer_start(d->sweep, SWEEP_EVERY_MS);
     d->shared.main = loop_mailbox(d->loop);
     d->shared.on_worker_ended = on_worker_ended;
     d->shared.on_worker_ended_arg = d;
@@ -187,6 +198,8 @@ static enum err_code start(struct daemon *d, struct err *err)
         rc = make_workers(d, err);
     if (!rc && c->control.enabled)
         rc = control_listen(d->control, &c->control.listen, err);
+    if (!rc && c->control.socket.len)
+        rc = control_listen_socket(d->control, err);
     if (!rc)
         rc = control_set_front(d->control, &d->addresses[0], err);
     for (unsigned i = 0; !rc && i < d->shared.worker_count; i++) {
@@ -237,6 +250,7 @@ static void stop(struct daemon *d)
     for (unsigned i = 0; i < s->worker_count; i++)
         worker_free(s->workers[i]);
     timer_free(d->expire);
+    timer_free(d->sweep);
     loop_free(d->loop);
     if (d->control)
         control_free(d->control);
@@ -244,6 +258,7 @@ static void stop(struct daemon *d)
         upstream_free(s->upstreams[i]);
     free(s->upstreams);
     free(s->workers);
+    shared_fini(s);
     store_free(s->store);
 }
 

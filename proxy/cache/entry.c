@@ -1,7 +1,9 @@
-/* One block: the struct, then key, heads, ETag and body behind one another. */
-#include <larder/cache/entry.h>
+/* One block: the struct, then the arrays, then key, heads, ETag, body and the rest as bytes. */
+#include "cache-internal.h"
 
 #include <stdlib.h>
+
+enum { READABLE_END = 0x1f }; /* ends the readable part of a template route's key */
 
 void cache_key_init(struct cache_key *k, struct span primary_text)
 {
@@ -25,6 +27,12 @@ bool cache_key_eq(const struct cache_key *a, const struct cache_key *b)
            a->primary_len == b->primary_len && span_eq(a->text, b->text);
 }
 
+struct span cache_key_readable(const struct cache_key *k)
+{
+    const char *end = k->primary_len ? memchr(k->text.p, READABLE_END, k->primary_len) : NULL;
+    return span_of(k->text.p, end ? (size_t)(end - k->text.p) : k->primary_len);
+}
+
 static struct span place(char **at, struct span from)
 {
     struct span s = span_of(*at, from.len);
@@ -34,32 +42,71 @@ static struct span place(char **at, struct span from)
     return s;
 }
 
+static size_t text_bytes(const struct entry_parts *p)
+{
+    return p->key->text.len + p->head.len + p->head_304.len + p->etag.len + p->body.len +
+           p->target.len + p->host.len + p->tag_text.len;
+}
+
+static void place_texts(struct entry *e, const struct entry_parts *p, char *at)
+{
+    e->key = *p->key;
+    e->key.text = place(&at, p->key->text);
+    e->head = place(&at, p->head);
+    e->head_304 = place(&at, p->head_304);
+    e->etag = place(&at, p->etag);
+    e->body = place(&at, p->body);
+    e->target = place(&at, p->target);
+    e->host = place(&at, p->host);
+    e->tag_text = place(&at, p->tag_text);
+}
+
+/* The links lie first, for their alignment. */
+static char *place_tags(struct entry *e, const struct entry_parts *p)
+{
+    e->links = (struct tag_link *)(e + 1);
+    memset(e->links, 0, p->tag_count * sizeof(*e->links));
+    uint64_t *tags = (uint64_t *)(e->links + p->tag_count);
+    if (p->tag_count)
+        memcpy(tags, p->tags, p->tag_count * sizeof(*tags));
+    e->tags = tags;
+    e->tag_count = p->tag_count;
+    return (char *)(tags + p->tag_count);
+}
+
+static void copy_numbers(struct entry *e, const struct entry_parts *p)
+{
+    e->kind = (uint8_t)p->kind;
+    e->route = p->route;
+    e->status = p->status;
+    e->began = p->began;
+    e->checked = p->began;
+    e->stored_mono_ms = p->stored_mono_ms;
+    e->age_at_store_ms = p->age_at_store_ms;
+    e->lifetime_ms = p->lifetime_ms;
+    e->while_ms = p->while_ms;
+    e->error_ms = p->error_ms;
+    e->fetch_us = p->fetch_us;
+    e->last_modified_unix_s = p->last_modified_unix_s;
+    e->is_refetchable = p->is_refetchable;
+    e->value_count = p->value_count < ENTRY_VALUES_MAX ? p->value_count : ENTRY_VALUES_MAX;
+    for (unsigned i = 0; i < e->value_count; i++)
+        e->value[i] = p->value[i];
+}
+
 struct entry *entry_new(const struct entry_parts *parts)
 {
-    size_t extra = parts->key->text.len + parts->head.len + parts->head_304.len + parts->etag.len +
-                   parts->body.len;
+    size_t extra =
+        parts->tag_count * (sizeof(struct tag_link) + sizeof(uint64_t)) + text_bytes(parts);
     struct entry *e = malloc(sizeof(*e) + extra);
     if (!e)
         return NULL;
     memset(e, 0, sizeof(*e));
     e->refs = 1;
-    e->kind = (uint8_t)parts->kind;
-    e->route = parts->route;
-    e->status = parts->status;
-    if (parts->tags)
-        e->tags = *parts->tags;
-    e->stored_mono_ms = parts->stored_mono_ms;
-    e->age_at_store_ms = parts->age_at_store_ms;
-    e->lifetime_ms = parts->lifetime_ms;
-    e->last_modified_unix_s = parts->last_modified_unix_s;
-    e->bytes = sizeof(*e) + extra + 2 * sizeof(void *); /* what malloc itself takes */
-    char *at = (char *)(e + 1);
-    e->key = *parts->key;
-    e->key.text = place(&at, parts->key->text);
-    e->head = place(&at, parts->head);
-    e->head_304 = place(&at, parts->head_304);
-    e->etag = place(&at, parts->etag);
-    e->body = place(&at, parts->body);
+    copy_numbers(e, parts);
+    /* what malloc itself takes, and about what a tag's record does */
+    e->bytes = sizeof(*e) + extra + 2 * sizeof(void *) + parts->tag_count * 16;
+    place_texts(e, parts, place_tags(e, parts));
     list_init(&e->in_all);
     list_init(&e->in_route);
     list_init(&e->in_expiry);
@@ -83,9 +130,33 @@ void entry_unrefp(struct entry **e)
     entry_unref(*e);
 }
 
-bool entry_is_fresh(const struct entry *e, mono_ms now)
+static mono_ms stale_from(const struct entry *e)
 {
-    return now < e->stored_mono_ms + e->lifetime_ms;
+    mono_ms expires = e->stored_mono_ms + e->lifetime_ms;
+    mono_ms soft = atomic_load_explicit(&e->soft_ms, memory_order_relaxed);
+    return soft && soft < expires ? soft : expires;
+}
+
+enum entry_use entry_use_at(const struct entry *e, mono_ms now)
+{
+    mono_ms from = stale_from(e);
+    if (now < from)
+        return ENTRY_FRESH;
+    if (now < from + e->while_ms)
+        return ENTRY_STALE_WHILE;
+    return now < from + e->error_ms ? ENTRY_STALE_ERROR : ENTRY_OVER;
+}
+
+mono_ms entry_over_ms(const struct entry *e)
+{
+    uint64_t window = e->while_ms > e->error_ms ? e->while_ms : e->error_ms;
+    return e->stored_mono_ms + e->lifetime_ms + window;
+}
+
+bool entry_may_hide_error(const struct entry *e, mono_ms now)
+{
+    uint64_t window = e->while_ms > e->error_ms ? e->while_ms : e->error_ms;
+    return now < stale_from(e) + window;
 }
 
 uint64_t entry_age_s(const struct entry *e, mono_ms now)
@@ -96,6 +167,6 @@ uint64_t entry_age_s(const struct entry *e, mono_ms now)
 
 int64_t entry_ttl_s(const struct entry *e, mono_ms now)
 {
-    int64_t left = (int64_t)(e->stored_mono_ms + e->lifetime_ms) - (int64_t)now;
+    int64_t left = (int64_t)stale_from(e) - (int64_t)now;
     return left >= 0 ? left / 1000 : -((999 - left) / 1000);
 }

@@ -1,172 +1,257 @@
-/* Walks over the shards. The epochs of a single tag are raised first, so that its entries are dead
- * at once; the walk then frees and counts them. Several tags (their intersection), keys and globs
- * have no epoch of their own: the walk removes the entries and overtakes the flights, under the
+/* What an invalidation does to the shards. The epochs come first: from then on nothing that began
+ * before is served or stored. Then each shard is looked at under its lock: by its index where tags
+ * are named, as a whole where a test is. What matches goes at once, up to a number; beyond it the
+ * answers are dead already, and the sweep frees them. Intersections and tests have no epoch of
+ * their own: there every match is taken out here, and the matching flights are overtaken under the
  * lock that landing takes as well. */
 #include "cache-internal.h"
 
-#include <larder/base/glob.h>
+#include <larder/base/macros.h>
 
-#include <stdlib.h>
+enum { AT_ONCE_MAX = 16384, SWEEP_SHARDS = 8 };
 
-enum { READABLE_END = 0x1f }; /* ends the readable part of a template route's key */
+struct work {
+    struct store *s;
+    const struct store_invalidation *i;
+    const struct store_match *m;
+    bool has_epoch; /* of its own: then what is left out here is dead all the same */
+    unsigned listed, done;
+    struct entry *list[256]; /* matched in this shard, for on_entry without the lock */
+    unsigned list_count;
+    struct entry *dead; /* unlinked in this shard */
+    struct store_removed removed;
+};
 
-static struct span readable(const struct cache_key *k)
+static bool is_match(const struct store_match *m, const struct cache_key *key, const uint64_t *tags,
+                     unsigned count, struct span target, struct span tag_text)
 {
-    const char *end = k->primary_len ? memchr(k->text.p, READABLE_END, k->primary_len) : NULL;
-    return span_of(k->text.p, end ? (size_t)(end - k->text.p) : k->primary_len);
-}
-
-static bool is_match(const struct store_match *m, const struct cache_key *key,
-                     const struct tag_stamp *tags)
-{
-    if (m->key.len && !span_eq(m->key, readable(key)))
-        return false;
-    if (m->glob.len && !glob_match(m->glob, readable(key)))
-        return false;
+    if (m->kind == STORE_TEST)
+        return !m->test || m->test(m->arg, key, target, tag_text);
+    unsigned n = 0;
     for (unsigned i = 0; i < m->tag_count; i++)
-        if (!tag_stamp_has(tags, m->tag[i]))
-            return false;
-    return true;
+        n += tags_have(tags, count, m->tags[i]);
+    return m->kind == STORE_ALL_OF ? n == m->tag_count : n > 0;
 }
 
-/* Was it usable until this invalidation? The tag just raised does not count against it. */
-static bool was_usable(struct store *s, const struct entry *e, uint64_t raised, bool is_raised,
-                       mono_ms now)
+static bool entry_is_match(const struct work *w, const struct entry *e)
 {
-    if (e->kind != ENTRY_RESPONSE || !entry_is_fresh(e, now))
+    return is_match(w->m, &e->key, e->tags, e->tag_count, e->target, e->tag_text);
+}
+
+/* Usable in some way until now? The tags that are invalidated just now do not count against it. */
+static bool was_usable(const struct work *w, const struct entry *e)
+{
+    mono_ms soft_ms;
+    if (e->kind != ENTRY_RESPONSE || entry_use_at(e, w->i->now) == ENTRY_OVER)
         return false;
-    struct tag_stamp present = e->tags;
-    tag_stamp_now(s->tags, &present);
-    for (uint32_t i = 0; i < present.count; i++) {
-        uint64_t epoch = present.epoch[i] - (is_raised && present.tag[i] == raised ? 1 : 0);
-        if (epoch != e->tags.epoch[i])
+    for (unsigned i = 0; i < e->tag_count; i++) {
+        bool is_raised =
+            w->has_epoch && !w->i->is_dry_run && tags_have(w->m->tags, w->m->tag_count, e->tags[i]);
+        if (!is_raised && tags_check(w->s->tags, &e->tags[i], 1, e->began, &soft_ms) == TAG_DEAD)
             return false;
     }
     return true;
 }
 
-struct walk {
-    struct store *s;
-    const struct store_match *m;
-    bool dry_run, is_raised;
-    mono_ms now;
-    struct store_removed removed;
-};
+static bool has_window(const struct entry *e)
+{
+    return e->while_ms > 0 || e->error_ms > 0;
+}
 
-/* Unlinks what matches; returns it as a chain, to be buried without the lock. */
-static struct entry *walk_entries(struct walk *w, struct shard *sh)
+static void list_it(struct work *w, struct entry *e)
+{
+    bool has_room = w->listed < w->i->list_max && w->list_count < array_len(w->list);
+    if (!w->i->on_entry || !has_room)
+        return;
+    w->listed++;
+    w->list[w->list_count++] = entry_ref(e);
+}
+
+static void take_out(struct work *w, struct shard *sh, struct entry *e)
+{
+    if (!shard_unlink(sh, e))
+        return;
+    e->chain = w->dead;
+    w->dead = e;
+}
+
+static void hit_entry(struct work *w, struct shard *sh, struct entry *e)
+{
+    bool is_stale = w->i->is_soft && has_window(e) && e->kind == ENTRY_RESPONSE;
+    w->done++;
+    if (was_usable(w, e)) {
+        w->removed.matched++;
+        w->removed.stale += is_stale;
+        list_it(w, e);
+    }
+    if (w->i->is_dry_run)
+        return;
+    if (!is_stale)
+        take_out(w, sh, e);
+    else if (!atomic_load_explicit(&e->soft_ms, memory_order_relaxed))
+        atomic_store_explicit(&e->soft_ms, w->i->now, memory_order_relaxed);
+}
+
+/* <seen>: an entry with one of the first so many tags has had its turn. */
+static void hit_record(struct work *w, struct shard *sh, const struct tag_record *r, unsigned seen)
+{
+    for (struct tag_link *l = r ? r->first : NULL, *next; l; l = next) {
+        struct entry *e = l->entry;
+        next = l->next;
+        if (w->m->kind == STORE_ALL_OF && !entry_is_match(w, e))
+            continue;
+        bool is_seen = false;
+        for (unsigned i = 0; i < seen && !is_seen; i++)
+            is_seen = tags_have(e->tags, e->tag_count, w->m->tags[i]);
+        if (!is_seen)
+            hit_entry(w, sh, e);
+    }
+}
+
+/* Beyond the number that is looked at singly a record's count tells as much. */
+static void count_record(struct work *w, const struct tag_record *r)
+{
+    unsigned room = array_len(w->list);
+    for (struct tag_link *l = r ? r->first : NULL; l && room; l = l->next, room--)
+        list_it(w, l->entry);
+    w->removed.matched += r ? r->count : 0;
+    w->removed.is_exact = false;
+}
+
+/* The record with the fewest entries of an intersection. */
+static const struct tag_record *smallest(const struct work *w, const struct shard *sh)
+{
+    const struct tag_record *best = NULL;
+    for (unsigned i = 0; i < w->m->tag_count; i++) {
+        const struct tag_record *r = index_find(&sh->index, w->m->tags[i]);
+        if (!r)
+            return NULL;
+        if (!best || r->count < best->count)
+            best = r;
+    }
+    return best;
+}
+
+static void hit_table(struct work *w, struct shard *sh)
+{
+    for (size_t n = 0; n < sh->size; n++) {
+        for (struct entry *e = sh->table[n], *next; e; e = next) {
+            next = e->chain;
+            if (entry_is_match(w, e))
+                hit_entry(w, sh, e);
+        }
+    }
+}
+
+static void hit_tags(struct work *w, struct shard *sh)
+{
+    for (unsigned i = 0; i < w->m->tag_count; i++) {
+        const struct tag_record *r = index_find(&sh->index, w->m->tags[i]);
+        if (w->done >= AT_ONCE_MAX)
+            count_record(w, r);
+        else
+            hit_record(w, sh, r, i);
+    }
+}
+
+static void hit_entries(struct work *w, struct shard *sh)
+{
+    if (w->m->kind == STORE_TEST)
+        hit_table(w, sh);
+    else if (w->m->kind == STORE_ALL_OF)
+        hit_record(w, sh, smallest(w, sh), 0);
+    else
+        hit_tags(w, sh);
+}
+
+static void hit_flights(struct work *w, struct shard *sh)
+{
+    for (struct flight *f = sh->flights; f; f = f->chain) {
+        struct span text = span_of(f->tags.text, f->tags.text_len);
+        if (f->is_overtaken ||
+            !is_match(w->m, &f->key, f->tags.tag, f->tags.count, span_of(NULL, 0), text))
+            continue;
+        w->removed.flights++;
+        if (w->i->is_dry_run)
+            continue;
+        f->is_overtaken = true;
+        f->is_linked = false;
+    }
+}
+
+static void raise_epochs(struct work *w)
+{
+    struct tag_table *t = w->s->tags;
+    const struct store_match *m = w->m;
+    if (m->kind == STORE_ANY_TAG)
+        w->removed.number = tag_invalidate(t, m->tags, m->tag_count, w->i->is_soft, w->i->now);
+    else if (m->kind == STORE_ALL_OF)
+        w->removed.number = tag_invalidate_all_of(t, m->tags, m->tag_count);
+    else
+        w->removed.number = tag_invalidate_other(t);
+}
+
+static void hand_out_list(struct work *w)
+{
+    for (unsigned i = 0; i < w->list_count; i++) {
+        w->i->on_entry(w->i->arg, w->list[i]);
+        entry_unref(w->list[i]);
+    }
+    w->list_count = 0;
+}
+
+struct store_removed store_invalidate(struct store *s, const struct store_invalidation *i)
+{
+    struct work w = {.s = s, .i = i, .m = i->match, .removed.is_exact = true};
+    w.has_epoch = i->match->kind == STORE_ANY_TAG;
+    if (i->is_dry_run)
+        w.removed.number = tag_now(s->tags);
+    else
+        raise_epochs(&w);
+    for (unsigned n = 0; n < SHARDS; n++) {
+        struct shard *sh = &s->shards[n];
+        pthread_mutex_lock(&sh->lock);
+        hit_entries(&w, sh);
+        hit_flights(&w, sh);
+        pthread_mutex_unlock(&sh->lock);
+        bury_chain(s, take(w.dead), LEAVE_INVALIDATED);
+        hand_out_list(&w);
+    }
+    if (!w.removed.is_exact && !i->is_dry_run)
+        atomic_store(&s->sweep_left, SHARDS);
+    return w.removed;
+}
+
+/* Entries of one shard that invalidations have ended. */
+static struct entry *sweep_shard(struct store *s, struct shard *sh, mono_ms now)
 {
     struct entry *dead = NULL;
+    pthread_mutex_lock(&sh->lock);
     for (size_t n = 0; n < sh->size; n++) {
-        for (struct entry **at = &sh->table[n]; *at;) {
-            struct entry *e = *at;
-            if (!is_match(w->m, &e->key, &e->tags)) {
-                at = &e->chain;
+        for (struct entry *e = sh->table[n], *next; e; e = next) {
+            next = e->chain;
+            bool is_over = entry_is_dead(s, e) ||
+                           (atomic_load(&e->soft_ms) && entry_use_at(e, now) == ENTRY_OVER);
+            if (!is_over || !shard_unlink(sh, e))
                 continue;
-            }
-            w->removed.matched += was_usable(w->s, e, w->m->tag[0], w->is_raised, w->now);
-            if (w->dry_run) {
-                at = &e->chain;
-                continue;
-            }
-            *at = e->chain;
-            sh->count--;
             e->chain = dead;
             dead = e;
         }
     }
+    pthread_mutex_unlock(&sh->lock);
     return dead;
 }
 
-static void walk_flights(struct walk *w, struct shard *sh)
+bool store_sweep(struct store *s, mono_ms now)
 {
-    for (struct flight *f = sh->flights; f; f = f->chain) {
-        if (f->is_overtaken || !is_match(w->m, &f->key, &f->tags))
+    for (unsigned i = 0; i < SWEEP_SHARDS; i++) {
+        unsigned left = atomic_load(&s->sweep_left);
+        if (left == 0)
+            return false;
+        /* a new invalidation may have set it to the beginning meanwhile: then that holds */
+        if (!atomic_compare_exchange_strong(&s->sweep_left, &left, left - 1))
             continue;
-        w->removed.flights++;
-        if (!w->dry_run) {
-            f->is_overtaken = true;
-            f->is_linked = false;
-        }
+        bury_chain(s, sweep_shard(s, &s->shards[left - 1], now), LEAVE_INVALIDATED);
     }
-}
-
-struct store_removed store_invalidate(struct store *s, const struct store_match *m, bool dry_run,
-                                      mono_ms now)
-{
-    struct walk w = {.s = s, .m = m, .dry_run = dry_run, .now = now};
-    w.is_raised = !dry_run && m->tag_count == 1 && m->key.len == 0 && m->glob.len == 0;
-    if (w.is_raised)
-        tag_invalidate(s->tags, m->tag[0]);
-    for (unsigned i = 0; i < SHARDS; i++) {
-        struct shard *sh = &s->shards[i];
-        pthread_mutex_lock(&sh->lock);
-        struct entry *dead = walk_entries(&w, sh);
-        walk_flights(&w, sh);
-        pthread_mutex_unlock(&sh->lock);
-        for (struct entry *next; dead; dead = next) {
-            next = dead->chain;
-            dead->chain = NULL;
-            order_remove(s, dead, LEAVE_INVALIDATED);
-            entry_unref(dead);
-        }
-    }
-    return w.removed;
-}
-
-static void read_queue(struct queue *q, struct store_stats *ret)
-{
-    *ret = (struct store_stats){.entries = q->count,
-                                .bytes = q->bytes,
-                                .inserted = q->inserted,
-                                .evicted = q->evicted,
-                                .expired = q->expired,
-                                .invalidated = q->invalidated,
-                                .too_large = q->too_large,
-                                .overtaken = q->overtaken};
-}
-
-void store_stats_read(struct store *s, struct store_stats *ret_all, struct store_stats *ret_routes)
-{
-    pthread_mutex_lock(&s->order.lock);
-    read_queue(&s->order.all, ret_all);
-    for (unsigned i = 0; ret_routes && i < s->route_count; i++)
-        read_queue(&s->order.routes[i], &ret_routes[i]);
-    pthread_mutex_unlock(&s->order.lock);
-}
-
-/* References of the shard's matching answers, for a walk without its lock; NULL: none or no memory.
- */
-static struct entry **collect(struct store *s, struct shard *sh, struct span glob, mono_ms now,
-                              size_t *ret_count)
-{
-    struct store_match m = {.glob = glob};
-    pthread_mutex_lock(&sh->lock);
-    struct entry **list = sh->count ? calloc(sh->count, sizeof(*list)) : NULL;
-    size_t n = 0;
-    for (size_t i = 0; list && i < sh->size; i++) {
-        for (struct entry *e = sh->table[i]; e; e = e->chain) {
-            if (e->kind == ENTRY_RESPONSE && entry_is_fresh(e, now) &&
-                tag_stamp_is_current(s->tags, &e->tags) && is_match(&m, &e->key, &e->tags))
-                list[n++] = entry_ref(e);
-        }
-    }
-    pthread_mutex_unlock(&sh->lock);
-    *ret_count = n;
-    return list;
-}
-
-void store_walk(struct store *s, struct span glob, mono_ms now,
-                bool (*on_entry)(void *arg, const struct entry *e), void *arg)
-{
-    bool goes_on = true;
-    for (unsigned i = 0; i < SHARDS && goes_on; i++) {
-        size_t count = 0;
-        struct entry **list = collect(s, &s->shards[i], glob, now, &count);
-        for (size_t n = 0; n < count; n++) {
-            goes_on = goes_on && on_entry(arg, list[n]);
-            entry_unref(list[n]);
-        }
-        free(list);
-    }
+    return atomic_load(&s->sweep_left) > 0;
 }

@@ -100,7 +100,7 @@ static void link_all(struct store *s, struct entry *e)
 {
     struct order *o = &s->order;
     struct queue *r = &o->routes[e->route];
-    uint64_t expires_s = (e->stored_mono_ms + e->lifetime_ms) / 1000 + 1;
+    uint64_t expires_s = entry_over_ms(e) / 1000 + 1;
     list_push_front(&o->all.entries, &e->in_all);
     list_push_front(&r->entries, &e->in_route);
     list_push_back(&o->wheel[expires_s % WHEEL_SLOTS], &e->in_expiry);
@@ -153,6 +153,23 @@ void order_insert(struct store *s, struct entry *e)
     pthread_mutex_unlock(&o->lock);
 }
 
+void bury(struct store *s, struct entry *dead, enum leave why)
+{
+    if (!dead)
+        return;
+    order_remove(s, dead, why);
+    entry_unref(dead);
+}
+
+void bury_chain(struct store *s, struct entry *dead, enum leave why)
+{
+    for (struct entry *next; dead; dead = next) {
+        next = dead->chain;
+        dead->chain = NULL;
+        bury(s, dead, why);
+    }
+}
+
 void order_remove(struct store *s, struct entry *e, enum leave why)
 {
     struct order *o = &s->order;
@@ -174,7 +191,7 @@ static unsigned expire_slot(struct store *s, uint64_t second, mono_ms now, unsig
     pthread_mutex_lock(&o->lock);
     list_for_each_safe (it, next, &o->wheel[second % WHEEL_SLOTS]) {
         struct entry *e = container_of(it, struct entry, in_expiry);
-        if (n == max || entry_is_fresh(e, now))
+        if (n == max || now < entry_over_ms(e))
             continue;
         unlink_all(s, e);
         count_leave(s, e, LEAVE_EXPIRED);

@@ -1,14 +1,9 @@
-/* Shards of a chained hash table, one lock each. All of one primary key (its variants, markers and
+/* Lookups, and the flights of what was not found. All of one primary key (its variants, markers and
  * flights) lies in one shard, so that landing, joining and invalidating are ordered by its lock. */
 #include "cache-internal.h"
 
 #include <assert.h>
 #include <stdlib.h>
-
-struct shard *shard_of(struct store *s, const struct cache_key *key)
-{
-    return &s->shards[key->primary % SHARDS];
-}
 
 struct store *store_new(const struct store_config *config)
 {
@@ -40,16 +35,8 @@ void store_free(struct store *s)
     if (!s)
         return;
     for (unsigned i = 0; i < SHARDS; i++) {
-        struct shard *sh = &s->shards[i];
-        assert(!sh->flights); /* every leader has landed */
-        for (size_t n = 0; n < sh->size; n++) {
-            for (struct entry *e = sh->table[n], *next; e; e = next) {
-                next = e->chain;
-                entry_unref(e);
-            }
-        }
-        free(sh->table);
-        pthread_mutex_destroy(&sh->lock);
+        assert(!s->shards[i].flights); /* every leader has landed */
+        shard_fini(&s->shards[i]);
     }
     order_fini(&s->order);
     tag_table_free(s->tags);
@@ -61,113 +48,56 @@ struct tag_table *store_tags(struct store *s)
     return s->tags;
 }
 
-static struct entry **slot_of(struct shard *sh, const struct cache_key *key)
-{
-    return &sh->table[key->hash.lo & (sh->size - 1)];
-}
+/* What was found, on its way out of its shard. */
+struct found {
+    struct entry *entry; /* usable, or good for hiding an error; still in the table */
+    enum entry_use use;
+    struct entry *dead; /* unlinked: to be buried when the lock is free */
+    enum leave leave;
+    enum store_miss miss;
+};
 
-static struct entry *find(struct shard *sh, const struct cache_key *key)
+static struct found find_usable(struct store *s, struct shard *sh, const struct cache_key *key,
+                                mono_ms now)
 {
-    if (!sh->size)
-        return NULL;
-    struct entry *e = *slot_of(sh, key);
-    while (e && !cache_key_eq(&e->key, key))
-        e = e->chain;
-    return e;
-}
-
-bool shard_unlink(struct shard *sh, struct entry *e)
-{
-    if (!sh->size)
-        return false;
-    for (struct entry **at = slot_of(sh, &e->key); *at; at = &(*at)->chain) {
-        if (*at == e) {
-            *at = e->chain;
-            e->chain = NULL;
-            sh->count--;
-            return true;
-        }
-    }
-    return false;
-}
-
-static bool grow(struct shard *sh)
-{
-    size_t size = sh->size ? sh->size * 2 : 16;
-    struct entry **old = sh->table, **table = calloc(size, sizeof(*table));
-    if (!table)
-        return sh->size > 0; /* longer chains will do */
-    size_t old_size = sh->size;
-    sh->table = table;
-    sh->size = size;
-    for (size_t n = 0; n < old_size; n++) {
-        for (struct entry *e = old[n], *next; e; e = next) {
-            next = e->chain;
-            struct entry **slot = slot_of(sh, &e->key);
-            e->chain = *slot;
-            *slot = e;
-        }
-    }
-    free(old);
-    return true;
-}
-
-static bool shard_link(struct shard *sh, struct entry *e)
-{
-    if (sh->count >= sh->size && !grow(sh))
-        return false;
-    struct entry **slot = slot_of(sh, &e->key);
-    e->chain = *slot;
-    *slot = e;
-    sh->count++;
-    return true;
-}
-
-/* What is in the table and may still be used. What may not is unlinked: its reference is handed
- * out by *ret_dead, to be dropped when the lock is free. */
-static struct entry *find_usable(struct store *s, struct shard *sh, const struct cache_key *key,
-                                 mono_ms now, enum store_miss *ret_miss, struct entry **ret_dead)
-{
-    struct entry *e = find(sh, key);
-    *ret_miss = STORE_MISS_ABSENT;
+    struct found f = {.use = ENTRY_OVER, .miss = STORE_MISS_ABSENT};
+    struct entry *e = shard_find(sh, key);
     if (!e)
-        return NULL;
-    if (!tag_stamp_is_current(s->tags, &e->tags))
-        *ret_miss = STORE_MISS_INVALIDATED;
-    else if (!entry_is_fresh(e, now))
-        *ret_miss = STORE_MISS_EXPIRED;
-    else
-        return e;
-    if (e->kind != ENTRY_RESPONSE)
-        *ret_miss = STORE_MISS_ABSENT; /* a marker's end is not the answer's */
+        return f;
+    bool is_dead = entry_is_dead(s, e);
+    f.use = is_dead ? ENTRY_OVER : entry_use_at(e, now);
+    f.leave = is_dead || atomic_load(&e->soft_ms) ? LEAVE_INVALIDATED : LEAVE_EXPIRED;
+    if (e->kind == ENTRY_RESPONSE) /* a marker's end is not the answer's */
+        f.miss = f.leave == LEAVE_INVALIDATED ? STORE_MISS_INVALIDATED : STORE_MISS_EXPIRED;
+    if (f.use != ENTRY_OVER) {
+        f.entry = e;
+        return f;
+    }
     shard_unlink(sh, e);
-    *ret_dead = e;
-    return NULL;
+    f.dead = e;
+    return f;
 }
 
-static void bury(struct store *s, struct entry *dead, enum leave why)
+static void mark_visited(struct entry *e)
 {
-    if (!dead)
-        return;
-    order_remove(s, dead, why);
-    entry_unref(dead);
-}
-
-static void bury_missed(struct store *s, struct entry *dead, enum store_miss miss)
-{
-    bury(s, dead, miss == STORE_MISS_INVALIDATED ? LEAVE_INVALIDATED : LEAVE_EXPIRED);
-}
-
-static enum store_result use(struct entry *e, struct entry **ret_entry)
-{
-    if (e->kind == ENTRY_PASS)
-        return STORE_PASS;
     if (!atomic_load_explicit(&e->visited, memory_order_relaxed))
         atomic_store_explicit(&e->visited, 1, memory_order_relaxed);
-    if (e->kind == ENTRY_RESPONSE)
-        atomic_fetch_add_explicit(&e->hits, 1, memory_order_relaxed);
+}
+
+/* Counts it and takes a reference. PASS markers are none of this. */
+static enum store_result use(struct entry *e, enum entry_use how, struct entry **ret_entry)
+{
+    mark_visited(e);
     *ret_entry = entry_ref(e);
-    return e->kind == ENTRY_VARY ? STORE_VARY : STORE_HIT;
+    if (e->kind == ENTRY_VARY)
+        return STORE_VARY;
+    atomic_fetch_add_explicit(&e->hits, 1, memory_order_relaxed);
+    return how == ENTRY_FRESH ? STORE_HIT : STORE_STALE;
+}
+
+static bool is_usable(const struct entry *e, enum entry_use how)
+{
+    return how == ENTRY_FRESH || (how == ENTRY_STALE_WHILE && e->kind == ENTRY_RESPONSE);
 }
 
 enum store_result store_lookup(struct store *s, const struct cache_key *key, mono_ms now,
@@ -176,17 +106,21 @@ enum store_result store_lookup(struct store *s, const struct cache_key *key, mon
     struct shard *sh = shard_of(s, key);
     enum store_result rc = STORE_MISS;
     pthread_mutex_lock(&sh->lock);
-    struct entry *e = find(sh, key);
-    /* what has expired stays for store_begin(), which tells why it was a miss */
-    if (e && entry_is_fresh(e, now) && tag_stamp_is_current(s->tags, &e->tags))
-        rc = use(e, ret_entry);
+    struct entry *e = shard_find(sh, key);
+    /* what is over stays for store_begin(), which tells why it was a miss */
+    if (e && e->kind != ENTRY_PASS && !entry_is_dead(s, e)) {
+        enum entry_use how = entry_use_at(e, now);
+        if (is_usable(e, how))
+            rc = use(e, how, ret_entry);
+    }
     pthread_mutex_unlock(&sh->lock);
     return rc;
 }
 
 static bool flight_is_overtaken(const struct store *s, const struct flight *f)
 {
-    return f->is_overtaken || !tag_stamp_is_current(s->tags, &f->tags);
+    return f->is_overtaken ||
+           tags_last_invalidation(s->tags, f->tags.tag, f->tags.count, f->began) != 0;
 }
 
 static struct flight *find_flight(struct store *s, struct shard *sh, const struct cache_key *key)
@@ -203,7 +137,7 @@ static struct flight *find_flight(struct store *s, struct shard *sh, const struc
 }
 
 static struct flight *flight_new(struct store *s, struct shard *sh, const struct cache_key *key,
-                                 uint16_t route, const struct tag_stamp *tags)
+                                 uint16_t route, const struct tag_set *tags)
 {
     struct flight *f = calloc(1, sizeof(*f));
     char *text = malloc(key->text.len ? key->text.len : 1);
@@ -216,7 +150,7 @@ static struct flight *flight_new(struct store *s, struct shard *sh, const struct
     f->key = *key;
     f->key.text.p = text;
     f->tags = *tags;
-    tag_stamp_now(s->tags, &f->tags);
+    f->began = tag_now(s->tags);
     f->route = route;
     f->is_linked = true;
     f->last = &f->first;
@@ -225,61 +159,94 @@ static struct flight *flight_new(struct store *s, struct shard *sh, const struct
     return f;
 }
 
-static enum store_result join_or_lead(struct store *s, struct shard *sh,
-                                      const struct cache_key *key, uint16_t route,
-                                      const struct tag_stamp *tags, struct flight_waiter *waiter,
-                                      struct flight **ret_flight)
+static enum store_result lead_alone(struct store *s, struct shard *sh, const struct store_begin *b,
+                                    struct store_begun *ret)
 {
-    struct flight *f = find_flight(s, sh, key);
+    ret->flight = flight_new(s, sh, b->key, b->route, b->tags);
+    if (!ret->flight)
+        return STORE_NOMEM;
+    ret->flight->is_linked = false;
+    ret->flight->is_alone = true;
+    return STORE_ALONE;
+}
+
+static enum store_result join_or_lead(struct store *s, struct shard *sh,
+                                      const struct store_begin *b, struct store_begun *ret)
+{
+    struct flight *f = find_flight(s, sh, b->key);
     if (!f) {
-        f = flight_new(s, sh, key, route, tags);
-        if (!f)
-            return STORE_PASS;
-        *ret_flight = f;
-        return STORE_LEAD;
+        ret->flight = flight_new(s, sh, b->key, b->route, b->tags);
+        return ret->flight ? STORE_LEAD : STORE_NOMEM;
     }
     if (f->waiting >= s->waiters_max)
         return STORE_FULL;
-    waiter->next = NULL;
-    *f->last = waiter;
-    f->last = &waiter->next;
+    b->waiter->next = NULL;
+    b->waiter->joined = tag_now(s->tags);
+    *f->last = b->waiter;
+    f->last = &b->waiter->next;
     f->waiting++;
     return STORE_JOINED;
 }
 
-enum store_result store_begin(struct store *s, const struct cache_key *key, uint16_t route,
-                              const struct tag_stamp *tags, mono_ms now,
-                              struct flight_waiter *waiter, struct entry **ret_entry,
-                              struct flight **ret_flight, enum store_miss *ret_miss)
+enum store_result store_begin(struct store *s, const struct store_begin *b, struct store_begun *ret)
 {
-    struct shard *sh = shard_of(s, key);
-    struct entry *dead = NULL;
-    enum store_miss miss;
+    struct shard *sh = shard_of(s, b->key);
     enum store_result rc;
+    *ret = (struct store_begun){0};
     pthread_mutex_lock(&sh->lock);
-    struct entry *e = find_usable(s, sh, key, now, &miss, &dead);
-    if (e)
-        rc = use(e, ret_entry);
-    else
-        rc = join_or_lead(s, sh, key, route, tags, waiter, ret_flight);
+    struct found found = find_usable(s, sh, b->key, b->now);
+    struct entry *e = found.entry;
+    ret->miss = found.miss;
+    if (e && e->kind == ENTRY_PASS) {
+        rc = lead_alone(s, sh, b, ret);
+    } else if (e && is_usable(e, found.use)) {
+        rc = use(e, found.use, &ret->entry);
+    } else {
+        rc = join_or_lead(s, sh, b, ret);
+        if (e && e->kind == ENTRY_RESPONSE && (rc == STORE_LEAD || rc == STORE_JOINED))
+            ret->entry = entry_ref(e);
+    }
     pthread_mutex_unlock(&sh->lock);
-    bury_missed(s, dead, miss);
-    if (rc == STORE_JOINED || rc == STORE_LEAD)
-        *ret_miss = miss;
+    bury(s, found.dead, found.leave);
     return rc;
 }
 
-/* Links <e> in its shard, whose lock is held; *ret_old is what it replaces. */
-static bool insert_locked(struct shard *sh, struct entry *e, struct entry **ret_old)
+enum store_result store_refresh(struct store *s, struct entry *e, const struct tag_set *tags,
+                                mono_ms now, struct flight **ret_flight)
 {
-    struct entry *old = find(sh, &e->key);
+    struct shard *sh = shard_of(s, &e->key);
+    if (now < atomic_load_explicit(&e->retry_ms, memory_order_relaxed))
+        return STORE_MISS;
+    pthread_mutex_lock(&sh->lock);
+    struct flight *f = find_flight(s, sh, &e->key);
+    *ret_flight = f ? NULL : flight_new(s, sh, &e->key, e->route, tags);
+    pthread_mutex_unlock(&sh->lock);
+    return *ret_flight ? STORE_LEAD : STORE_MISS;
+}
+
+void store_refresh_failed(struct entry *e, mono_ms now, uint64_t ms)
+{
+    atomic_store_explicit(&e->retry_ms, now + ms, memory_order_relaxed);
+}
+
+/* A marker (hit-for-miss) does not take the place of what may still be served stale. */
+static bool is_kept(struct store *s, const struct entry *old, const struct entry *e, mono_ms now)
+{
+    return old && e->kind == ENTRY_PASS && old->kind == ENTRY_RESPONSE &&
+           !entry_is_dead(s, (struct entry *)old) && entry_use_at(old, now) != ENTRY_OVER;
+}
+
+/* Links <e> in its shard, whose lock is held; *ret_old is what it replaces. */
+static enum err_code insert_locked(struct store *s, struct shard *sh, struct entry *e, mono_ms now,
+                                   struct entry **ret_old)
+{
+    struct entry *old = shard_find(sh, &e->key);
+    if (is_kept(s, old, e, now))
+        return ERR_BUSY;
     if (old)
         shard_unlink(sh, old);
     *ret_old = old;
-    if (!shard_link(sh, e))
-        return false;
-    entry_ref(e); /* the table's */
-    return true;
+    return shard_link(sh, e) ? ERR_OK : ERR_NOMEM;
 }
 
 static void flight_unlink(struct shard *sh, struct flight *f)
@@ -290,11 +257,19 @@ static void flight_unlink(struct shard *sh, struct flight *f)
     *at = f->chain;
 }
 
-static enum err_code may_store(struct store *s, const struct flight *f,
+/* The number of the invalidation that the answer is older than; 0: of none. */
+static uint64_t overtaken_by(struct store *s, const struct flight *f, const struct entry *e)
+{
+    uint64_t last = tags_last_invalidation(s->tags, f->tags.tag, f->tags.count, f->began);
+    uint64_t own = e ? tags_last_invalidation(s->tags, e->tags, e->tag_count, f->began) : 0;
+    return own > last ? own : last;
+}
+
+static enum err_code may_store(struct store *s, const struct flight *f, uint64_t overtaken,
                                struct entry *const *entries, unsigned count)
 {
     struct store_limits own = s->order.routes[f->route].limits, all = s->order.all.limits;
-    if (flight_is_overtaken(s, f))
+    if (f->is_overtaken || overtaken)
         return ERR_NOT_FOUND;
     for (unsigned i = 0; i < count; i++) {
         size_t bytes = entries[i]->bytes;
@@ -317,37 +292,57 @@ static void count_refused(struct store *s, uint16_t route, enum err_code rc)
     }
 }
 
+/* Who joined after the invalidation that the answer is older than must not get it. */
+static void tell_waiters(struct flight *f, const struct flight_result *result, uint64_t overtaken)
+{
+    struct flight_result again = {.outcome = FLIGHT_OVERTAKEN};
+    for (struct flight_waiter *w = f->first, *next; w; w = next) {
+        next = w->next;
+        bool is_late = overtaken && w->joined >= overtaken && result->outcome == FLIGHT_ANSWER;
+        w->on_landed(w, is_late ? &again : result);
+    }
+}
+
 enum err_code store_land(struct store *s, struct flight *f, const struct flight_result *result,
                          struct entry *const *entries, unsigned count, mono_ms now)
 {
     enum { LAND_MAX = 4 };
     struct shard *sh = shard_of(s, &f->key);
     struct entry *old[LAND_MAX] = {0};
-    bool is_in[LAND_MAX] = {0};
-    (void)now;
+    enum err_code linked[LAND_MAX] = {0};
     assert(count <= LAND_MAX);
     pthread_mutex_lock(&sh->lock);
     flight_unlink(sh, f);
-    enum err_code rc = count ? may_store(s, f, entries, count) : ERR_OK;
+    uint64_t overtaken = overtaken_by(s, f, result->entry);
+    enum err_code rc = count ? may_store(s, f, overtaken, entries, count) : ERR_OK;
     for (unsigned i = 0; !rc && i < count; i++) {
         assert(shard_of(s, &entries[i]->key) == sh);
-        is_in[i] = insert_locked(sh, entries[i], &old[i]);
+        linked[i] = insert_locked(s, sh, entries[i], now, &old[i]);
     }
     pthread_mutex_unlock(&sh->lock);
-    for (unsigned i = 0; i < count; i++) {
+    for (unsigned i = 0; !rc && i < count; i++)
         bury(s, old[i], LEAVE_REPLACED);
-        if (is_in[i])
+    enum err_code stored = rc;
+    for (unsigned i = 0; !rc && i < count; i++) {
+        if (linked[i] == ERR_OK)
             order_insert(s, entries[i]);
-        else if (!rc)
-            rc = ERR_NOMEM;
+        else if (linked[i] == ERR_NOMEM)
+            stored = ERR_NOMEM;
     }
-    count_refused(s, f->route, rc);
-    for (struct flight_waiter *w = f->first, *next; w; w = next) {
-        next = w->next;
-        w->on_landed(w, result);
-    }
+    count_refused(s, f->route, stored);
+    tell_waiters(f, result, overtaken);
     flight_free(f);
-    return rc;
+    return stored;
+}
+
+void store_drop(struct store *s, struct entry *e)
+{
+    struct shard *sh = shard_of(s, &e->key);
+    pthread_mutex_lock(&sh->lock);
+    bool was_there = shard_unlink(sh, e);
+    pthread_mutex_unlock(&sh->lock);
+    if (was_there)
+        bury(s, e, LEAVE_INVALIDATED);
 }
 
 const struct cache_key *flight_key(const struct flight *f)
@@ -355,12 +350,22 @@ const struct cache_key *flight_key(const struct flight *f)
     return &f->key;
 }
 
-const struct tag_stamp *flight_tags(const struct flight *f)
+const struct tag_set *flight_tags(const struct flight *f)
 {
     return &f->tags;
+}
+
+uint64_t flight_began(const struct flight *f)
+{
+    return f->began;
 }
 
 unsigned flight_waiting(const struct flight *f)
 {
     return f->waiting;
+}
+
+bool flight_is_alone(const struct flight *f)
+{
+    return f->is_alone;
 }

@@ -3,7 +3,9 @@
  * units.c, suggest.c   texts to values: durations, sizes, addresses, networks; the name meant
  * reader.c             members of a JSON object by a table, with errors that have a place
  * secret.c             texts that may stand in a file or in the environment
- * load*.c              the config by parts; each object's members stand in one table
+ * load*.c              the config by parts; each object's members stand in one table:
+ *   load_route.c, load_key.c, load_params.c (parameters, identity), load_fresh.c (how long and
+ *   whether stored), load_tags.c (templates, tags, on_write), load_warm.c, load_control.c ...
  * route_pattern.c      "GET /api/{id}" into methods and segments
  * schema.c             the same tables as a JSON Schema
  */
@@ -16,6 +18,13 @@ struct config_block {
     _Alignas(16) struct config_block *next;
 };
 void *config_alloc(struct config *c, size_t count, size_t size);
+
+/* What has a destructor of its own. */
+struct config_object {
+    struct config_object *next;
+    void (*free)(void *object);
+    void *object;
+};
 
 /* One reading: where errors go, and who owns the texts. */
 struct reading {
@@ -65,7 +74,9 @@ struct object {
     }
 
 extern const struct object object_root, object_control, object_log, object_cache, object_limits,
-    object_upstream, object_route, object_key_part;
+    object_upstream, object_route, object_key_part, object_token, object_param, object_jwt,
+    object_tag, object_on_write, object_write_route, object_ttl_rule, object_stale_if_error,
+    object_warm;
 
 /* A text for messages: cut where it is long, without control characters. */
 struct quoted {
@@ -88,13 +99,45 @@ struct span reading_secret(struct reading *r, const struct json *j);
 unsigned reading_cidrs(struct reading *r, const struct json *j, struct cidr *into, unsigned max);
 void reading_address(struct reading *r, const struct json *j, struct address *into);
 
-bool duration_parse(struct span s, uint64_t *ret_ms);
 bool size_parse(struct span s, uint64_t *ret_bytes);
 bool address_parse(struct span s, bool may_lack_host, struct address *ret);
 bool cidr_parse(struct span s, struct cidr *ret);
 /* The nearest of <count> names, if it is near enough to be meant; else NULL. */
 const char *nearest_name(struct span given, const char *const *names, unsigned count);
 
+/* The config owns <object> from now on; NULL (and freed at once) where there is no memory. */
+void *reading_keep(struct reading *r, void *object, void (*free_object)(void *object));
+/* A whole number of percent: "10%". */
+bool reading_percent(struct reading *r, const struct json *j, unsigned max, unsigned *into);
+
+/* "query.x" and so on into <p>; false after an error was told. <route> may be NULL. */
+bool load_param(struct reading *r, const struct json *j, const struct route *route,
+                struct span text, struct param *p);
+
+/* load_params.c */
+void load_params(struct reading *r, const struct json *j, void *route);
+void load_unknown(struct reading *r, const struct json *j, void *route);
+void load_identity(struct reading *r, const struct json *j, void *route);
+/* Once all members of the route have been read. */
+void finish_params(struct reading *r, const struct json *j, struct route *route);
+
+/* load_fresh.c */
+void load_stale_if_error(struct reading *r, const struct json *j, void *route);
+void load_refresh_ahead(struct reading *r, const struct json *j, void *route);
+void load_jitter(struct reading *r, const struct json *j, void *route);
+void load_until(struct reading *r, const struct json *j, void *route);
+void load_store_if(struct reading *r, const struct json *j, void *route);
+void load_ttl_if(struct reading *r, const struct json *j, void *route);
+const struct wallclock *load_clock(struct reading *r, const struct json *j);
+
+/* load_tags.c */
+void load_tags(struct reading *r, const struct json *j, void *route);
+void load_on_write(struct reading *r, const struct json *j, void *route);
+void load_stats_by(struct reading *r, const struct json *j, void *route);
+/* Once all routes have been read: on_write may name a later one. */
+void finish_on_write(struct reading *r, const struct json *j, struct route *route);
+
+void load_warm(struct reading *r, const struct json *j, void *config);
 void load_control(struct reading *r, const struct json *j, void *into);
 void load_upstreams(struct reading *r, const struct json *j, void *into);
 void load_routes(struct reading *r, const struct json *j, void *into);

@@ -133,8 +133,8 @@ static void add_rules(const struct route *r, struct buf *out)
         bool is_on;
         const char *text;
     } rules[] = {
-        {r->strict == UNKNOWN_REJECT, "unknown parameters are answered 400"},
-        {r->strict == UNKNOWN_DROP, "unknown parameters are dropped"},
+        {r->unknown == UNKNOWN_REJECT, "unknown parameters are answered 400"},
+        {r->unknown == UNKNOWN_DROP, "unknown parameters are dropped"},
         {r->fresh.ignore_cache_control, "Cache-Control of the app is ignored"},
         {r->fresh.ignore_set_cookie, "Set-Cookie is taken off and ignored"},
         {r->fresh.share_authorized, "answers to requests with Authorization are shared"},
@@ -187,8 +187,8 @@ static void add_control(const struct config *c, struct buf *out)
     buf_add_str(out, k->enabled && k->mount ? ", and " : "");
     buf_add_str(out, k->mount ? "mounted on the public listeners" : k->enabled ? "" : "none");
     if (k->enabled || k->mount) {
-        buf_add_str(out, k->token.len ? "; for who has the token, or comes from "
-                                      : "; for who comes from ");
+        buf_add_str(out, k->token_count ? "; for who has the token, or comes from "
+                                        : "; for who comes from ");
         add_cidrs(out, k->allow, k->allow_count);
         buf_add_str(out, k->allow_count ? "" : "nowhere");
     }

@@ -29,6 +29,10 @@ void config_free(struct config *c)
 {
     if (!c)
         return;
+    while (c->objects) { /* they lie in the blocks */
+        c->objects->free(c->objects->object);
+        c->objects = c->objects->next;
+    }
     while (c->blocks) {
         struct config_block *next = c->blocks->next;
         free(c->blocks);
@@ -147,6 +151,30 @@ static const struct member cache_members[] = {
      .offset = AT(cache.pass_memory_ms),
      .fallback = "30s",
      .doc = "so long requests do not wait for an answer that could not be shared last time"},
+    {.name = "max_tags",
+     .type = MEMBER_UINT,
+     .offset = AT(cache.tags_max),
+     .min = 8,
+     .max = 4096,
+     .fallback = "256",
+     .doc = "most tags of one answer; with more it is not stored, counted and told"},
+    {.name = "max_values",
+     .type = MEMBER_UINT,
+     .offset = AT(cache.values_max),
+     .max = 65535,
+     .fallback = "16384",
+     .doc = "most parameter values and tags that stats count apart; see a route's stats_by"},
+    {.name = "refreshes",
+     .type = MEMBER_UINT,
+     .offset = AT(cache.refreshes_max),
+     .max = 10000,
+     .fallback = "32",
+     .doc = "most refreshes in the background at once, for each worker"},
+    {.name = "retry",
+     .type = MEMBER_DURATION,
+     .offset = AT(cache.retry_ms),
+     .fallback = "1s",
+     .doc = "a failed refresh in the background is not tried again within this"},
 };
 const struct object object_cache = OBJECT("cache", cache_members);
 
@@ -297,6 +325,14 @@ static const struct member members[] = {
      .read = read_secret,
      .schema = "\"$ref\": \"#/definitions/secret\"",
      .doc = "for HMACs of secret parameters, at least 16 bytes; default: a new one at each start"},
+    {.name = "state_dir",
+     .type = MEMBER_TEXT,
+     .offset = AT(state_dir),
+     .doc = "a directory where the hottest keys are kept for the next start"},
+    {.name = "warm_dir",
+     .type = MEMBER_TEXT,
+     .offset = AT(warm_dir),
+     .doc = "a directory whose files warm jobs may take values from"},
     {.name = "drain_timeout",
      .type = MEMBER_DURATION,
      .offset = AT(drain_timeout_ms),
@@ -308,6 +344,12 @@ static const struct member members[] = {
      .schema = "\"type\": \"array\", \"maxItems\": 1000, "
                "\"items\": {\"$ref\": \"#/definitions/route\"}",
      .doc = "the first that matches has the request; what none matches passes through"},
+    {.name = "warm",
+     .type = MEMBER_OWN,
+     .read = load_warm,
+     .schema = "\"type\": \"array\", \"maxItems\": 100, "
+               "\"items\": {\"$ref\": \"#/definitions/warm\"}",
+     .doc = "jobs that fill the cache: at start, by the clock, after an invalidation"},
 };
 const struct object object_root = OBJECT("the configuration", members);
 

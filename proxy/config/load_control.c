@@ -51,16 +51,141 @@ static void read_listen(struct reading *r, const struct json *j, void *into)
         reading_address(r, j, &c->listen);
 }
 
-static void read_token(struct reading *r, const struct json *j, void *into)
+static bool check_token(struct reading *r, const struct json *j, struct span token)
 {
-    struct control_config *c = into;
-    c->token = reading_secret(r, j);
-    for (size_t i = 0; i < c->token.len; i++) {
-        if ((unsigned char)c->token.p[i] <= 0x20 || (unsigned char)c->token.p[i] >= 0x7f) {
+    for (size_t i = 0; i < token.len; i++) {
+        if ((unsigned char)token.p[i] <= 0x20 || (unsigned char)token.p[i] >= 0x7f) {
             reading_fail(r, j, "a token is sent in a header: write visible ASCII characters");
-            return;
+            return false;
         }
     }
+    return true;
+}
+
+static struct token_config *add_token(struct reading *r, const struct json *j,
+                                      struct control_config *c)
+{
+    enum { TOKENS_MAX = 100 };
+    if (!c->tokens)
+        c->tokens = reading_alloc(r, TOKENS_MAX, sizeof(*c->tokens));
+    if (c->token_count < TOKENS_MAX)
+        return c->tokens ? &c->tokens[c->token_count++] : NULL;
+    reading_fail(r, j, "at most %d tokens", TOKENS_MAX);
+    return NULL;
+}
+
+/* The one token: it may do all. */
+static void read_token(struct reading *r, const struct json *j, void *into)
+{
+    struct token_config *t = add_token(r, j, into);
+    if (!t)
+        return;
+    t->name = SPAN_LIT("token");
+    t->token = reading_secret(r, j);
+    t->scopes = SCOPE_READ | SCOPE_INVALIDATE | SCOPE_WARM | SCOPE_ADMIN;
+    (void)check_token(r, j, t->token); /* it has told what is wrong */
+}
+
+static void read_token_text(struct reading *r, const struct json *j, void *into)
+{
+    struct token_config *t = into;
+    t->token = reading_secret(r, j);
+    (void)check_token(r, j, t->token);
+}
+
+static void read_scopes(struct reading *r, const struct json *j, void *into)
+{
+    static const char *const names[] = {"read", "invalidate", "warm", "admin"};
+    struct token_config *t = into;
+    for (const struct json *c = j->type == JSON_ARRAY ? j->first : NULL; c; c = c->next) {
+        unsigned scope = 0;
+        for (unsigned i = 0; i < array_len(names); i++)
+            if (c->type == JSON_STRING && span_eq(c->text, span_str(names[i])))
+                scope = 1u << i;
+        if (!scope)
+            reading_fail(r, c, "a scope is \"read\", \"invalidate\", \"warm\" or \"admin\"");
+        t->scopes |= scope;
+    }
+    if (t->scopes & SCOPE_ADMIN)
+        t->scopes |= SCOPE_READ | SCOPE_INVALIDATE | SCOPE_WARM;
+    if (j->type != JSON_ARRAY || !j->first)
+        reading_fail(r, j, "write an array such as [\"read\", \"invalidate\"]");
+}
+
+static void read_bound(struct reading *r, const struct json *j, void *into)
+{
+    enum { BOUND_MAX = 32 };
+    struct token_config *t = into;
+    if (j->type != JSON_ARRAY || j->count < 1 || j->count > BOUND_MAX) {
+        reading_fail(r, j,
+                     "write an array of 1 to %d texts such as [\"org:123\", "
+                     "\"organization_id=123\"]",
+                     BOUND_MAX);
+        return;
+    }
+    t->bound = reading_alloc(r, j->count, sizeof(*t->bound));
+    for (const struct json *c = j->first; c && t->bound; c = c->next) {
+        if (c->type == JSON_STRING && c->text.len)
+            t->bound[t->bound_count++] = reading_copy(r, c->text);
+        else
+            reading_fail(r, c, "write a tag, or label=value");
+    }
+}
+
+static const struct member token_members[] = {
+    {.name = "name",
+     .type = MEMBER_TEXT,
+     .offset = offsetof(struct token_config, name),
+     .is_required = true,
+     .doc = "stands in the audit's lines"},
+    {.name = "token",
+     .type = MEMBER_OWN,
+     .read = read_token_text,
+     .is_required = true,
+     .schema = "\"$ref\": \"#/definitions/secret\"",
+     .doc = "the bearer token: write {\"file\": path} or {\"env\": NAME}"},
+    {.name = "scopes",
+     .type = MEMBER_OWN,
+     .read = read_scopes,
+     .is_required = true,
+     .schema = "\"type\": \"array\", \"minItems\": 1, \"items\": {\"enum\": [\"read\", "
+               "\"invalidate\", \"warm\", \"admin\"]}",
+     .doc = "what it may do; admin: all, and switch routes"},
+    {.name = "bound",
+     .type = MEMBER_OWN,
+     .read = read_bound,
+     .schema = "\"type\": \"array\", \"minItems\": 1, \"maxItems\": 32, "
+               "\"items\": {\"type\": \"string\"}",
+     .doc = "tags and label=value: it may invalidate, warm and read nothing that is not one's"},
+};
+const struct object object_token = OBJECT("a token", token_members);
+
+static void read_tokens(struct reading *r, const struct json *j, void *into)
+{
+    if (j->type != JSON_ARRAY) {
+        reading_fail(r, j, "write an array of {\"name\", \"token\", \"scopes\"}");
+        return;
+    }
+    for (const struct json *c = j->first; c; c = c->next) {
+        struct token_config *t = add_token(r, c, into);
+        if (t)
+            reading_members(r, c, &object_token, t);
+    }
+}
+
+static void read_socket_mode(struct reading *r, const struct json *j, void *into)
+{
+    struct control_config *c = into;
+    unsigned mode = 0;
+    bool is_good = j->type == JSON_STRING && j->text.len >= 3 && j->text.len <= 4;
+    for (size_t i = 0; is_good && i < j->text.len; i++) {
+        is_good = j->text.p[i] >= '0' && j->text.p[i] <= '7';
+        mode = mode * 8 + (unsigned)(j->text.p[i] - '0');
+    }
+    if (is_good && mode <= 0777)
+        c->socket_mode = mode;
+    else
+        reading_fail(r, j, "write file permissions in octal such as \"0660\"");
 }
 
 static void read_allow(struct reading *r, const struct json *j, void *into)
@@ -86,6 +211,22 @@ static const struct member members[] = {
      .read = read_token,
      .schema = "\"$ref\": \"#/definitions/secret\"",
      .doc = "the bearer token that control calls carry"},
+    {.name = "tokens",
+     .type = MEMBER_OWN,
+     .read = read_tokens,
+     .schema = "\"type\": \"array\", \"maxItems\": 100, "
+               "\"items\": {\"$ref\": \"#/definitions/token\"}",
+     .doc = "tokens that may do less, each with a name for the audit"},
+    {.name = "socket",
+     .type = MEMBER_TEXT,
+     .offset = AT(socket),
+     .doc = "a Unix socket's path: who may open the file may call"},
+    {.name = "socket_mode",
+     .type = MEMBER_OWN,
+     .read = read_socket_mode,
+     .fallback = "0600",
+     .schema = "\"type\": \"string\", \"pattern\": \"^0?[0-7]{3}$\"",
+     .doc = "the socket's file permissions"},
     {.name = "allow",
      .type = MEMBER_OWN,
      .read = read_allow,
@@ -101,7 +242,9 @@ void load_control(struct reading *r, const struct json *j, void *into)
     struct control_config *c = &config->control;
     if (!reading_members(r, j, &object_control, c))
         return;
-    if (json_member(j, SPAN_LIT("token")) || json_member(j, SPAN_LIT("allow")))
+    bool is_guarded = json_member(j, SPAN_LIT("token")) || json_member(j, SPAN_LIT("tokens")) ||
+                      json_member(j, SPAN_LIT("allow"));
+    if (is_guarded)
         return;
     if (c->mount)
         reading_fail(r, j,

@@ -3,6 +3,8 @@
 
 #include <stddef.h>
 
+enum { KEY_PARAMS_MAX = 16 }; /* the others are for identities */
+
 static const struct {
     const char *prefix;
     enum param_source source;
@@ -98,19 +100,28 @@ static void check_param(struct reading *r, const struct json *j, const struct ro
         reading_fail(r, j, "\"%s\" is no name of a header or cookie", quote(p->name, &q));
 }
 
+bool load_param(struct reading *r, const struct json *j, const struct route *route,
+                struct span text, struct param *p)
+{
+    if (!parse_source(r, text, p)) {
+        fail_source(r, j, text);
+        return false;
+    }
+    if (route)
+        check_param(r, j, route, p);
+    return true;
+}
+
 static struct param *add_param(struct reading *r, const struct json *j, struct route *route,
                                struct span text)
 {
-    if (route->param_count == ROUTE_PARAMS_MAX) {
-        reading_fail(r, j, "a key has at most %d parameters", ROUTE_PARAMS_MAX);
+    if (route->param_count == KEY_PARAMS_MAX) {
+        reading_fail(r, j, "a key has at most %d parameters", KEY_PARAMS_MAX);
         return NULL;
     }
     struct param *p = &route->params[route->param_count];
-    if (!parse_source(r, text, p)) {
-        fail_source(r, j, text);
+    if (!load_param(r, j, route, text, p))
         return NULL;
-    }
-    check_param(r, j, route, p);
     route->needs_body |= p->source == PARAM_JSON || p->source == PARAM_FORM;
     route->param_count++;
     return p;

@@ -6,6 +6,8 @@
 #define AT(field) offsetof(struct route, field)
 #define MEMBER(j, text) json_member(j, SPAN_LIT(text))
 
+enum { UNTIL_TTL_MS = 8 * 86400000 }; /* no time of day is further away than a week */
+
 static void read_name(struct reading *r, const struct json *j, void *into)
 {
     struct route *route = into;
@@ -78,7 +80,7 @@ static void read_status_ttl(struct reading *r, const struct json *j, void *into)
                          "\"%s\" is no status; write \"404\", \"5xx\" or \"200-299\", from "
                          "200 to 599",
                          quote(c->name, &q));
-        else if (c->type != JSON_STRING || !duration_parse(c->text, &ms))
+        else if (c->type != JSON_STRING || !config_duration_parse(c->text, &ms))
             reading_fail(r, c, "this is not a duration; write \"10s\", or \"0s\" for never");
         else
             insert_status_ttl(p, low, high, ms);
@@ -89,9 +91,9 @@ static void read_strict(struct reading *r, const struct json *j, void *into)
 {
     struct route *route = into;
     if (j->type == JSON_TRUE || (j->type == JSON_STRING && span_eq(j->text, SPAN_LIT("reject"))))
-        route->strict = UNKNOWN_REJECT;
+        route->unknown = UNKNOWN_REJECT;
     else if (j->type == JSON_STRING && span_eq(j->text, SPAN_LIT("drop")))
-        route->strict = UNKNOWN_DROP;
+        route->unknown = UNKNOWN_DROP;
     else if (j->type != JSON_FALSE &&
              (j->type != JSON_STRING || !span_eq(j->text, SPAN_LIT("forward"))))
         reading_fail(r, j, "\"strict\" must be \"forward\", \"reject\" (or true) or \"drop\"");
@@ -144,6 +146,7 @@ static void read_upstream(struct reading *r, const struct json *j, void *into)
 }
 
 static const char *const obey_ignore[] = {"obey", "ignore", NULL};
+static const char *const refuse_store[] = {"refuse", "store", NULL};
 static const char *const obey_share[] = {"obey", "share", NULL};
 
 static const struct member members[] = {
@@ -188,6 +191,26 @@ static const struct member members[] = {
      .read = load_key_template,
      .schema = "\"type\": \"string\", \"minLength\": 1",
      .doc = "the readable key itself: \"{query.model}:{query.country}\"; {!x} is secret"},
+    {.name = "params",
+     .type = MEMBER_OWN,
+     .read = load_params,
+     .schema = "\"type\": \"object\", \"maxProperties\": 64, \"additionalProperties\": "
+               "{\"oneOf\": [{\"const\": \"ignore\"}, {\"$ref\": \"#/definitions/param_decl\"}]}",
+     .doc = "what the API means by its parameters: type, default, case, or \"ignore\""},
+    {.name = "unknown",
+     .type = MEMBER_OWN,
+     .read = load_unknown,
+     .schema = "\"enum\": [\"ignore\", \"key\", \"drop\", \"reject\"]",
+     .doc = "query parameters that neither key nor params name: forwarded but not in the key "
+            "(default with a key), part of it (default without), taken off, or answered 400"},
+    {.name = "identity",
+     .type = MEMBER_OWN,
+     .read = load_identity,
+     .schema = "\"oneOf\": [{\"const\": \"none\"}, {\"$ref\": \"#/definitions/identity\"}, "
+               "{\"type\": \"array\", \"minItems\": 1, \"maxItems\": 4, "
+               "\"items\": {\"$ref\": \"#/definitions/identity\"}}]",
+     .doc = "whose an answer is: part of the key, as HMAC; none: nobody's, and credentials are not "
+            "sent upstream. Without it requests with credentials are not cached"},
     {.name = "key_host",
      .type = MEMBER_BOOL,
      .offset = AT(key_host),
@@ -223,6 +246,76 @@ static const struct member members[] = {
      .words = obey_share,
      .fallback = "obey",
      .doc = "shared: answers to requests with credentials are for everybody"},
+    {.name = "stale_while_revalidate",
+     .type = MEMBER_DURATION,
+     .offset = AT(while_ms),
+     .fallback = "0s",
+     .doc = "so long after its freshness an answer is served while it is refreshed"},
+    {.name = "stale_if_error",
+     .type = MEMBER_OWN,
+     .read = load_stale_if_error,
+     .schema = "\"oneOf\": [{\"$ref\": \"#/definitions/duration\"}, "
+               "{\"$ref\": \"#/definitions/stale_if_error\"}]",
+     .doc = "so long after its freshness an answer is served where the upstream fails"},
+    {.name = "deadline",
+     .type = MEMBER_DURATION,
+     .offset = AT(deadline_ms),
+     .fallback = "0s",
+     .doc = "an upstream slower than this counts as failed where something stale is there; its "
+            "answer is stored when it comes"},
+    {.name = "refresh_ahead",
+     .type = MEMBER_OWN,
+     .read = load_refresh_ahead,
+     .schema = "\"oneOf\": [{\"type\": \"boolean\"}, {\"type\": \"number\", \"minimum\": 0, "
+               "\"maximum\": 100}]",
+     .doc = "refresh before expiry, the likelier the hotter and the costlier (XFetch): true, or "
+            "beta"},
+    {.name = "jitter",
+     .type = MEMBER_OWN,
+     .read = load_jitter,
+     .schema = "\"type\": \"string\", \"pattern\": \"^[0-9]{1,2}%$\"",
+     .doc = "lifetimes are shorter by a random part up to this, so that not all end at once"},
+    {.name = "until",
+     .type = MEMBER_OWN,
+     .read = load_until,
+     .schema = "\"oneOf\": [{\"type\": \"string\"}, {\"type\": \"array\", \"minItems\": 1, "
+               "\"maxItems\": 8, \"items\": {\"type\": \"string\"}}]",
+     .doc = "lifetimes end at the next of these times of day: \"06:00 Asia/Kolkata\""},
+    {.name = "store_if",
+     .type = MEMBER_OWN,
+     .read = load_store_if,
+     .schema = "\"type\": \"string\", \"minLength\": 1",
+     .doc = "stored only where this holds: \"status == 200 && /success == true && !/errors\""},
+    {.name = "ttl_if",
+     .type = MEMBER_OWN,
+     .read = load_ttl_if,
+     .schema = "\"type\": \"array\", \"minItems\": 1, \"maxItems\": 8, "
+               "\"items\": {\"$ref\": \"#/definitions/ttl_rule\"}",
+     .doc = "lifetimes by the answer's own words; the first rule that holds"},
+    {.name = "json_errors",
+     .type = MEMBER_FLAG,
+     .offset = AT(store_errors),
+     .words = refuse_store,
+     .fallback = "refuse",
+     .doc = "JSON that is not valid, or says \"success\": false, \"error\" or \"errors\", is "
+            "served, but not stored"},
+    {.name = "tags",
+     .type = MEMBER_OWN,
+     .read = load_tags,
+     .schema = "\"type\": \"array\", \"maxItems\": 32, \"items\": {\"oneOf\": "
+               "[{\"type\": \"string\"}, {\"$ref\": \"#/definitions/tag\"}]}",
+     .doc = "names for groups of answers: \"org:{query.organization_id}\", "
+            "\"room:{response./rooms/*/id}\""},
+    {.name = "on_write",
+     .type = MEMBER_OWN,
+     .read = load_on_write,
+     .schema = "\"$ref\": \"#/definitions/on_write\"",
+     .doc = "what a request of this route takes back once the app has accepted it"},
+    {.name = "stats_by",
+     .type = MEMBER_OWN,
+     .read = load_stats_by,
+     .schema = "\"type\": \"array\", \"maxItems\": 8, \"items\": {\"type\": \"string\"}",
+     .doc = "labels whose values stats count apart; default: all that are not secret"},
     {.name = "cookies",
      .type = MEMBER_FLAG,
      .offset = AT(share_cookies),
@@ -319,8 +412,16 @@ static void read_route(struct reading *r, const struct json *j, struct route *ro
     if (!reading_members(r, j, &object_route, route))
         return;
     const struct json *ttl = MEMBER(j, "ttl"), *by_status = MEMBER(j, "ttl_by_status");
-    route->fresh.has_ttl = ttl != NULL;
-    route->cached = ttl || by_status;
+    unsigned line, col;
+    json_place(r->doc, j->offset, &line, &col);
+    route->config_line = line;
+    route->fresh.has_ttl = ttl != NULL || route->until_count;
+    if (!ttl && route->until_count)
+        route->fresh.ttl_ms = UNTIL_TTL_MS;
+    route->cached = ttl || by_status || route->until_count;
+    if (route->identity == IDENTITY_NONE)
+        route->fresh.share_authorized = route->share_cookies = true;
+    finish_params(r, j, route);
     if (c->upstream_count > 1 && !MEMBER(j, "upstream") && !MEMBER(root, "default_upstream"))
         reading_fail(r, j,
                      "there are several upstreams: name one by \"upstream\", or set "
@@ -361,6 +462,9 @@ void load_routes(struct reading *r, const struct json *j, void *into)
         add_route(c, upstream);
         read_route(r, e, route);
     }
+    unsigned n = 0;
+    for (const struct json *e = j->first; e && c->routes; e = e->next)
+        finish_on_write(r, e, &c->routes[n++]);
 }
 
 void load_pass(struct reading *r)

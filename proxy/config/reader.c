@@ -67,6 +67,30 @@ void *reading_alloc(struct reading *r, size_t count, size_t size)
     return p;
 }
 
+void *reading_keep(struct reading *r, void *object, void (*free_object)(void *object))
+{
+    struct config_object *o = reading_alloc(r, 1, sizeof(*o));
+    if (!o) {
+        free_object(object);
+        return NULL;
+    }
+    *o = (struct config_object){.next = r->config->objects, .free = free_object, .object = object};
+    r->config->objects = o;
+    return object;
+}
+
+bool reading_percent(struct reading *r, const struct json *j, unsigned max, unsigned *into)
+{
+    uint64_t v;
+    bool is_good = j->type == JSON_STRING && j->text.len > 1 && j->text.p[j->text.len - 1] == '%' &&
+                   span_parse_u64(span_of(j->text.p, j->text.len - 1), &v) && v <= max;
+    if (is_good)
+        *into = (unsigned)v;
+    else
+        reading_fail(r, j, "write a whole number of percent up to \"%u%%\", such as \"10%%\"", max);
+    return is_good;
+}
+
 struct span reading_copy(struct reading *r, struct span text)
 {
     char *p = reading_alloc(r, text.len + 1, 1);
@@ -124,7 +148,7 @@ static void read_duration(struct reading *r, const struct json *j, const struct 
     if (j->type == JSON_NUMBER)
         reading_fail(r, j, "\"%s\" needs a unit; write \"" SPAN_FMT "s\" for seconds", m->name,
                      (int)(j->text.len < 20 ? j->text.len : 20), j->text.p);
-    else if (j->type != JSON_STRING || !duration_parse(j->text, &ms))
+    else if (j->type != JSON_STRING || !config_duration_parse(j->text, &ms))
         fail_type(r, j, m);
     else if (ms < m->min || ms > max)
         reading_fail(r, j, "\"%s\" must be from %llums to %llums", m->name,
@@ -217,7 +241,8 @@ static void set_default(const struct member *m, char *into)
     void *at = into + m->offset;
     switch (m->type) {
     case MEMBER_DURATION:
-        (void)duration_parse(text, at); /* the tables are right: a test loads an empty object */
+        (void)config_duration_parse(text,
+                                    at); /* the tables are right: a test loads an empty object */
         return;
     case MEMBER_SIZE:
         (void)size_parse(text, at);
@@ -265,7 +290,7 @@ static const struct member *find_member(const struct object *o, struct span name
 
 static void fail_unknown(struct reading *r, const struct json *j, const struct object *o)
 {
-    const char *names[32] = {NULL};
+    const char *names[64] = {NULL};
     struct quoted q;
     unsigned count = o->count < array_len(names) ? o->count : array_len(names);
     for (unsigned i = 0; i < count; i++)

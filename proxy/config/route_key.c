@@ -79,6 +79,26 @@ static void add_template(const struct key_build *k)
     add_method(k);
 }
 
+/* Whose answer it is. In a template's key this stands behind \x1f: no part of what people see. */
+static void add_identity(const struct key_build *k)
+{
+    const struct route *r = k->route;
+    for (unsigned i = 0; i < r->identity_count; i++) {
+        buf_add_str(k->key, ":~"); /* no label begins so: they are escaped, ~ is not */
+        buf_add_u64(k->key, i);
+        param_add_values(k, &r->params[r->param_count + i], "=");
+    }
+}
+
+/* "unknown": "key": what the key does not name is a part of it all the same. */
+static void add_others(const struct key_build *k)
+{
+    if (k->route->unknown != UNKNOWN_KEY || !k->route->has_key)
+        return;
+    buf_add_str(k->key, ":?");
+    key_add_query_all(k->key, k->request->head->query, route_is_ignored_or_keyed, (void *)k->route);
+}
+
 /* False: the body is no JSON, or there is no memory. */
 static bool add_body(const struct key_build *k)
 {
@@ -107,14 +127,16 @@ static bool add_default(const struct key_build *k)
     buf_add_char(k->key, ':');
     uri_path_canonical(h->path, k->key);
     buf_add_char(k->key, '?'); /* no canonical path holds one */
-    key_add_query_all(k->key, h->query, route_is_ignored, (void *)k->route);
+    add_list(k);
+    if (k->route->unknown == UNKNOWN_KEY || !k->route->decl_count)
+        key_add_query_all(k->key, h->query, route_is_ignored_or_keyed, (void *)k->route);
     return !has_body_method(k) || add_body(k);
 }
 
 /* Is the body what the key's parameters are read from? */
 static bool has_known_body(const struct key_build *k)
 {
-    for (unsigned i = 0; i < k->route->param_count; i++) {
+    for (unsigned i = 0; i < k->route->param_count + k->route->identity_count; i++) {
         enum param_source source = k->route->params[i].source;
         if ((source == PARAM_JSON && !k->request->body_json) ||
             (source == PARAM_FORM && !request_has_form(k->request->head)))
@@ -129,14 +151,15 @@ static enum key_result judge(const struct key_build *k, const char **ret_why)
     const struct route *r = k->route;
     const char *why;
     bool has_body = has_body_method(k);
-    if (r->strict == UNKNOWN_REJECT && route_has_unknown_query(r, k->request->head->query, ret_why))
+    if (r->unknown == UNKNOWN_REJECT &&
+        route_has_unknown_query(r, k->request->head->query, ret_why))
         return KEY_REJECT;
     if (has_body && !has_known_body(k))
         return KEY_BYPASS;
-    if (r->strict == UNKNOWN_REJECT && has_body && route_has_unknown_body(r, k->request, ret_why))
+    if (r->unknown == UNKNOWN_REJECT && has_body && route_has_unknown_body(r, k->request, ret_why))
         return KEY_REJECT;
     /* a body goes upstream as it came: nothing can be taken off it */
-    if (r->strict == UNKNOWN_DROP && has_body && route_has_unknown_body(r, k->request, &why))
+    if (r->unknown == UNKNOWN_DROP && has_body && route_has_unknown_body(r, k->request, &why))
         return KEY_BYPASS;
     return KEY_OK;
 }
@@ -158,8 +181,9 @@ enum key_result route_key_build(const struct route *r, const struct route_reques
                                 struct buf *key, void (*on_tag)(void *arg, struct span tag),
                                 void *arg, const char **ret_why)
 {
+    enum key_result values = KEY_OK;
     const struct key_build k = {
-        .route = r, .request = req, .key = key, .on_tag = on_tag, .arg = arg};
+        .route = r, .request = req, .key = key, .on_tag = on_tag, .arg = arg, .result = &values};
     *ret_why = NULL;
     enum key_result rc = judge(&k, ret_why);
     if (rc != KEY_OK)
@@ -175,6 +199,10 @@ enum key_result route_key_build(const struct route *r, const struct route_reques
         else if (!add_default(&k))
             return KEY_BYPASS;
     }
+    add_others(&k);
+    add_identity(&k);
     add_host(&k);
-    return key->failed ? KEY_BYPASS : KEY_OK;
+    if (values == KEY_REJECT)
+        *ret_why = "a parameter is not of the type that the route declares";
+    return key->failed ? KEY_BYPASS : values;
 }

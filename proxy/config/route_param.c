@@ -51,10 +51,28 @@ static void emit_tag(const struct key_build *k, const struct param *p, struct sp
         k->on_tag(k->arg, buf_span(&tag));
 }
 
+static void note_failure(struct sink *s, bool has_failed)
+{
+    if (has_failed && s->build->key)
+        s->build->key->failed = true;
+}
+
+/* A value that is not of its parameter's type is an error only where unknown ones are. */
+static void refuse_value(struct sink *s)
+{
+    if (s->build->result && s->build->route->unknown == UNKNOWN_REJECT)
+        *s->build->result = KEY_REJECT;
+}
+
 /* Takes one value; <mark> is '?', '!' or none. <plain> is what its tag says. */
-static void put(struct sink *s, char mark, struct span value, struct span plain)
+static void put_as_it_is(struct sink *s, char mark, struct span value, struct span plain)
 {
     struct buf *key = s->build->key;
+    if (s->build->on_value) {
+        s->count++;
+        s->build->on_value(s->build->arg, plain);
+        return;
+    }
     if (key->failed)
         return;
     if (s->count++)
@@ -66,6 +84,25 @@ static void put(struct sink *s, char mark, struct span value, struct span plain)
     if (mark != '?')
         add_text(s->param, s->build->request->secret, value, key);
     emit_tag(s->build, s->param, plain);
+}
+
+/* In the form that its declaration gives it; what has not its type keeps a mark. */
+static void put(struct sink *s, char mark, struct span value, struct span plain)
+{
+    const struct param_decl *d = s->param->decl;
+    struct buf canonical;
+    char block[VALUE_BYTES_MAX];
+    if (!d || mark) {
+        put_as_it_is(s, mark, value, plain);
+        return;
+    }
+    buf_init_fixed(&canonical, block, sizeof(block));
+    if (param_canonical(d, plain, &canonical) && !canonical.failed) {
+        put_as_it_is(s, '\0', buf_span(&canonical), buf_span(&canonical));
+        return;
+    }
+    refuse_value(s);
+    put_as_it_is(s, '!', value, plain);
 }
 
 static bool is_hex(char c)
@@ -87,7 +124,7 @@ static void put_escaped(struct sink *s, struct span raw, bool plus_is_space)
     char block[VALUE_BYTES_MAX];
     buf_init_fixed(&value, block, sizeof(block));
     uri_decode(raw, plus_is_space, &value);
-    s->build->key->failed |= value.failed;
+    note_failure(s, value.failed);
     put(s, has_broken_escape(raw) ? '!' : '\0', buf_span(&value), buf_span(&value));
 }
 
@@ -126,7 +163,7 @@ static void put_fields(struct sink *s, const struct head *h)
 static void put_capture(struct sink *s, const struct route_captures *captures)
 {
     const struct route *r = s->build->route;
-    bool is_rest = r->segment_count && r->segments[r->segment_count - 1].is_rest &&
+    bool is_rest = r && r->segment_count && r->segments[r->segment_count - 1].is_rest &&
                    span_eq(r->segments[r->segment_count - 1].name, s->param->name);
     for (unsigned i = 0; i < captures->count; i++) {
         if (!span_eq(captures->name[i], s->param->name))
@@ -139,7 +176,7 @@ static void put_capture(struct sink *s, const struct route_captures *captures)
         char block[VALUE_BYTES_MAX];
         buf_init_fixed(&path, block, sizeof(block));
         uri_path_canonical(captures->value[i], &path);
-        s->build->key->failed |= path.failed;
+        note_failure(s, path.failed);
         put(s, '\0', buf_span(&path), buf_span(&path));
     }
 }
@@ -195,8 +232,42 @@ static void put_json(struct sink *s, const struct json *j)
     }
     buf_init_fixed(&text, block, sizeof(block));
     json_canonical_format(j, &text);
-    s->build->key->failed |= text.failed;
+    note_failure(s, text.failed);
     put(s, '\0', buf_span(&text), j->type == JSON_STRING ? j->text : buf_span(&text));
+}
+
+/* A token that does not hold says nothing of whose answer it would be. */
+static void put_claim(struct sink *s)
+{
+    struct buf claim;
+    char block[VALUE_BYTES_MAX];
+    buf_init_fixed(&claim, block, sizeof(block));
+    switch (param_jwt_claim(s->param, s->build->request, &claim)) {
+    case JWT_OK:
+        put(s, '\0', buf_span(&claim), buf_span(&claim));
+        return;
+    case JWT_ABSENT:
+        return;
+    default:
+        if (s->build->result)
+            *s->build->result = KEY_NO_IDENTITY;
+        return;
+    }
+}
+
+/* What an absent parameter means is in the key as if it were there. */
+static void put_default(struct sink *s)
+{
+    const struct param_decl *d = s->param->decl;
+    if (s->count == 0 && d && d->has_default)
+        put_as_it_is(s, '\0', d->fallback, d->fallback);
+}
+
+unsigned route_param_each(const struct param *p, const struct route_request *req,
+                          void (*on_value)(void *arg, struct span value), void *arg)
+{
+    const struct key_build k = {.request = req, .on_value = on_value, .arg = arg};
+    return param_add_values(&k, p, "");
 }
 
 unsigned param_add_values(const struct key_build *k, const struct param *p,
@@ -226,6 +297,10 @@ unsigned param_add_values(const struct key_build *k, const struct param *p,
     case PARAM_JSON:
         put_json(&s, req->body_json ? json_pointer(req->body_json, p->name) : NULL);
         break;
+    case PARAM_JWT:
+        put_claim(&s);
+        break;
     }
+    put_default(&s);
     return s.count;
 }

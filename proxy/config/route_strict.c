@@ -16,6 +16,9 @@ bool route_is_ignored(void *route, struct span name)
         if (has_star ? span_starts_with(name, span_of(g.p, g.len - 1)) : span_eq(g, name))
             return true;
     }
+    for (unsigned i = 0; i < r->decl_count; i++)
+        if (r->decls[i].is_ignored && span_eq(r->decls[i].name, name))
+            return true;
     return false;
 }
 
@@ -25,6 +28,11 @@ static bool is_keyed(const struct route *r, enum param_source source, struct spa
         if (r->params[i].source == source && span_eq(r->params[i].name, name))
             return true;
     return false;
+}
+
+bool route_is_ignored_or_keyed(void *route, struct span name)
+{
+    return route_is_ignored(route, name) || is_keyed(route, PARAM_QUERY, name);
 }
 
 /* Keeps in mind what to tell the client; its bytes are escaped. */
@@ -72,8 +80,9 @@ static bool has_unknown_pair(const struct route *r, enum param_source source, st
 
 bool route_has_unknown_query(const struct route *r, struct span query, const char **ret_why)
 {
-    /* without "key" all that is not ignored is in the key */
-    return r->has_key && has_unknown_pair(r, PARAM_QUERY, query, "parameter", ret_why);
+    /* without "key" and "params" all that is not ignored is known */
+    bool has_names = r->has_key || r->decl_count;
+    return has_names && has_unknown_pair(r, PARAM_QUERY, query, "parameter", ret_why);
 }
 
 bool request_has_form(const struct head *h)
@@ -138,8 +147,9 @@ void route_query_keep(const struct route *r, struct span query, struct buf *out)
         buf_init_fixed(&name, block, sizeof(block));
         uri_decode(raw, true, &name);
         struct span n = buf_span(&name);
-        bool is_kept = r->has_key ? !name.failed && is_keyed(r, PARAM_QUERY, n)
-                                  : name.failed || !may_ignore(r, raw, value, n);
+        bool has_names = r->has_key || r->decl_count;
+        bool is_kept = has_names ? !name.failed && is_keyed(r, PARAM_QUERY, n)
+                                 : name.failed || !may_ignore(r, raw, value, n);
         if (!is_kept)
             continue;
         if (out->len)

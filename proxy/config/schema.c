@@ -18,6 +18,8 @@ static const struct {
     {"networks", "\"type\": \"array\", \"maxItems\": 32, \"items\": {\"type\": \"string\", "
                  "\"pattern\": \"^[0-9A-Fa-f.:]+(/[0-9]{1,3})?$\"}"},
     {"param", "\"type\": \"string\", \"pattern\": \"" PARAM_PATTERN "\""},
+    {"identity", "\"oneOf\": [{\"$ref\": \"#/definitions/param\"}, "
+                 "{\"$ref\": \"#/definitions/jwt\"}]"},
     {"secret", "\"oneOf\": [{\"type\": \"string\", \"minLength\": 1}, " ONE_OF_FILE(
                    "file") ", " ONE_OF_FILE("env") "]"},
 };
@@ -26,9 +28,22 @@ static const struct {
     const char *name;
     const struct object *object;
 } objects[] = {
-    {"control", &object_control},   {"upstream", &object_upstream}, {"cache", &object_cache},
-    {"limits", &object_limits},     {"log", &object_log},           {"route", &object_route},
+    {"control", &object_control},
+    {"upstream", &object_upstream},
+    {"cache", &object_cache},
+    {"limits", &object_limits},
+    {"log", &object_log},
+    {"route", &object_route},
     {"key_part", &object_key_part},
+    {"param_decl", &object_param},
+    {"jwt", &object_jwt},
+    {"tag", &object_tag},
+    {"on_write", &object_on_write},
+    {"token", &object_token},
+    {"write_route", &object_write_route},
+    {"ttl_rule", &object_ttl_rule},
+    {"stale_if_error", &object_stale_if_error},
+    {"warm", &object_warm},
 };
 
 static void add_words(const struct member *m, struct buf *out)

@@ -12,7 +12,7 @@ static bool parse_unit(struct span s, uint64_t *ret_number, struct span *ret_uni
     return span_parse_u64(span_of(s.p, n), ret_number);
 }
 
-bool duration_parse(struct span s, uint64_t *ret_ms)
+bool config_duration_parse(struct span s, uint64_t *ret_ms)
 {
     static const struct {
         const char *unit;

@@ -1,18 +1,24 @@
 /* A call's way: its head and body are read in the gate's thread, a letter takes it to the main
- * loop, where it is handled, and another takes the reply back. */
+ * loop, where it is handled, and another takes the reply back; of a stream of events, many. */
 #include "control-internal.h"
+
+#include <larder/base/hash.h>
+#include <larder/base/log.h>
 
 #include <event2/buffer.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 static void call_free(struct call *c)
 {
-    buf_fini(&c->query);
+    list_remove(&c->in_stream);
+    buf_fini(&c->text);
     buf_fini(&c->body);
-    buf_fini(&c->authorization);
     buf_fini(&c->reply);
+    buf_fini(&c->audit);
+    free(c->head);
     free(c);
 }
 
@@ -27,23 +33,32 @@ bool call_fail(struct call *c, unsigned status, const char *type, const char *fm
     return true;
 }
 
+static void format_fields(const struct call *c, struct buf *fields)
+{
+    if (c->allow)
+        buf_add_fmt(fields, "Allow: %s\r\n", c->allow);
+    if (c->problem && c->status == 401)
+        buf_add_str(fields, "WWW-Authenticate: Bearer\r\n");
+    if (c->location[0])
+        buf_add_fmt(fields, "Location: %s\r\n", c->location);
+    if (c->is_replayed)
+        buf_add_str(fields, "Idempotency-Replayed: true\r\n");
+}
+
 static void write_reply(struct call *c)
 {
     struct gate *g = c->gate;
     bool close = gate_must_close(g);
     bool is_head = c->method == METHOD_HEAD;
+    char fields_block[256];
+    struct buf fields;
     cleanup(buf_fini) struct buf out;
     buf_init(&out, 64 * 1024);
+    buf_init_fixed(&fields, fields_block, sizeof(fields_block));
     if (c->reply.failed)
         (void)call_fail(c, 503, "overloaded", "the answer is too large");
+    format_fields(c, &fields);
     if (c->problem) {
-        char fields_block[160];
-        struct buf fields;
-        buf_init_fixed(&fields, fields_block, sizeof(fields_block));
-        if (c->allow)
-            buf_add_fmt(&fields, "Allow: %s\r\n", c->allow);
-        if (c->status == 401)
-            buf_add_str(&fields, "WWW-Authenticate: Bearer\r\n");
         struct problem p = {.status = c->status,
                             .type = c->problem,
                             .detail = c->detail,
@@ -54,7 +69,7 @@ static void write_reply(struct call *c)
         gate_write(g, out.p, out.len);
     } else {
         buf_add_char(&c->reply, '\n');
-        reply_json_head_format(c->status, c->reply.len, close, false, &out);
+        reply_json_head_format(c->status, c->reply.len, close, false, buf_span(&fields), &out);
         gate_write(g, out.p, out.len);
         if (!is_head)
             gate_write(g, c->reply.p, c->reply.len);
@@ -80,6 +95,64 @@ void call_done(struct call *c)
     c->letter.on_delivery = on_reply;
     mailbox_post(c->home, &c->letter);
 }
+
+/* --- events --- */
+
+struct event_letter {
+    struct letter letter;
+    struct call *call;
+    bool is_last;
+    size_t len;
+    char text[];
+};
+
+static void on_event(struct letter *l)
+{
+    static const char head[] = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
+                               "Cache-Control: no-store\r\nX-Accel-Buffering: no\r\n"
+                               "Connection: close\r\n\r\n";
+    struct event_letter *e = container_of(l, struct event_letter, letter);
+    struct call *c = e->call;
+    if (c->gate && !c->has_begun) {
+        gate_write(c->gate, head, sizeof(head) - 1);
+        c->has_begun = true;
+    }
+    if (c->gate)
+        gate_write(c->gate, e->text, e->len);
+    if (e->is_last) {
+        struct gate *g = take(c->gate);
+        if (g)
+            gate_finish(g, true);
+        call_free(c);
+    }
+    free(e);
+}
+
+void call_send_event(struct call *c, const char *name, struct span data, bool is_last)
+{
+    size_t room = strlen(name) + data.len + 32;
+    struct event_letter *e = malloc(sizeof(*e) + room);
+    if (is_last)
+        list_remove(&c->in_stream); /* from here on it is its home's */
+    if (!e) {
+        if (is_last) {
+            (void)call_fail(c, 503, "overloaded", "out of memory");
+            call_done(c);
+        }
+        return;
+    }
+    e->letter.on_delivery = on_event;
+    e->call = c;
+    e->is_last = is_last;
+    int n = snprintf(e->text, room, "event: %s\ndata: %.*s\n\n", name, (int)data.len, data.p);
+    e->len = n > 0 ? (size_t)n : 0;
+    if (c->is_main)
+        on_event(&e->letter);
+    else
+        mailbox_post(c->home, &e->letter);
+}
+
+/* --- the way here --- */
 
 static void on_call(struct letter *l)
 {
@@ -144,6 +217,7 @@ static void on_gone(void *arg)
 {
     struct call *c = arg;
     c->gate = NULL;
+    c->is_gone = true;
     if (!c->is_sent)
         call_free(c); /* otherwise its letter comes back, and frees it */
 }
@@ -151,26 +225,38 @@ static void on_gone(void *arg)
 static const struct gate_flow_ops call_ops = {
     .on_body = on_body, .on_drained = on_drained, .on_gone = on_gone};
 
-static struct call *call_new(struct control *control, struct gate *g, const struct head *h,
-                             struct mailbox *mailbox)
+/* The head is read anew from a copy: the gate's own ends with its connection. */
+static bool copy_head(struct call *c, const struct gate *g)
+{
+    struct span text = gate_head_text(g);
+    buf_add_span(&c->text, text);
+    c->head = malloc(sizeof(*c->head));
+    return !c->text.failed && c->head &&
+           head_parse_request(c->text.p, text.len, text.len, c->head) == HEAD_OK;
+}
+
+static struct call *call_new(struct control *control, struct gate *g, struct mailbox *mailbox)
 {
     struct call *c = calloc(1, sizeof(*c));
     if (!c)
         return NULL;
+    list_init(&c->in_stream);
     c->control = control;
     c->home = mailbox;
     c->is_main = mailbox == loop_mailbox(control->loop);
+    c->is_socket = gate_is_local(g);
     c->gate = g;
-    c->method = h->method;
-    snprintf(c->path, sizeof(c->path), "%.*s", SPAN_ARG(h->path));
-    buf_init(&c->query, 64 * 1024);
+    buf_init(&c->text, 1024 * 1024);
     buf_init(&c->body, CALL_BODY_MAX + 1);
-    buf_init(&c->authorization, 8192);
     buf_init(&c->reply, REPLY_MAX);
-    buf_add_span(&c->query, h->query);
-    const struct field *auth = head_field(h, FIELD_AUTHORIZATION);
-    if (auth)
-        buf_add_span(&c->authorization, auth->value);
+    buf_init(&c->audit, 2048);
+    if (!copy_head(c, g)) {
+        call_free(c);
+        return NULL;
+    }
+    c->method = c->head->method;
+    c->query = c->head->query;
+    snprintf(c->path, sizeof(c->path), "%.*s", SPAN_ARG(c->head->path));
     memcpy(c->peer_addr, gate_peer_addr(g), 16);
     snprintf(c->peer, sizeof(c->peer), "%.*s", SPAN_ARG(gate_peer(g)));
     return c;
@@ -179,7 +265,8 @@ static struct call *call_new(struct control *control, struct gate *g, const stru
 void control_on_request(void *control, struct gate *g, const struct head *h,
                         struct mailbox *mailbox)
 {
-    struct call *c = call_new(control, g, h, mailbox);
+    (void)h;
+    struct call *c = call_new(control, g, mailbox);
     if (!c) {
         gate_abort(g);
         return;
@@ -191,7 +278,7 @@ void control_on_request(void *control, struct gate *g, const struct head *h,
 
 bool control_is_control(const struct head *h)
 {
-    return span_starts_with(h->path, SPAN_LIT("/api/cache/")) ||
+    return h->method == METHOD_PURGE || span_starts_with(h->path, SPAN_LIT("/api/cache/")) ||
            span_eq(h->path, SPAN_LIT("/health/live")) ||
            span_eq(h->path, SPAN_LIT("/health/ready"));
 }
@@ -212,20 +299,39 @@ static void on_request(void *arg, struct gate *g, const struct head *h)
 
 static const struct gate_ops control_gate_ops = {.on_head = on_head, .on_request = on_request};
 
+/* --- life --- */
+
 struct control *control_new(struct shared *shared, struct loop *main_loop)
 {
+    uint8_t boot[4];
     struct control *c = calloc(1, sizeof(*c));
     if (!c)
         return NULL;
     c->shared = shared;
     c->loop = main_loop;
-    list_init(&c->warms);
+    list_init(&c->jobs);
+    random_bytes(boot, sizeof(boot));
+    hex_format(boot, sizeof(boot), c->boot);
+    c->windows = windows_new(c);
+    c->schedule = schedule_new(c);
+    c->repeats = repeats_new();
+    if (!c->windows || !c->schedule || !c->repeats) {
+        control_free(c);
+        return NULL;
+    }
     return c;
 }
 
 enum err_code control_listen(struct control *c, struct address *addr, struct err *err)
 {
     return loop_listen(c->loop, addr, c->shared->config, &control_gate_ops, c, true, err);
+}
+
+enum err_code control_listen_socket(struct control *c, struct err *err)
+{
+    const struct control_config *k = &c->shared->config->control;
+    return loop_listen_socket(c->loop, k->socket.p, k->socket_mode, c->shared->config,
+                              &control_gate_ops, c, err);
 }
 
 enum err_code control_set_front(struct control *c, const struct address *addr, struct err *err)
@@ -235,12 +341,12 @@ enum err_code control_set_front(struct control *c, const struct address *addr, s
                                   .server_count = 1,
                                   .max_connections = 64,
                                   .connect_timeout_ms = 2000,
-                                  .first_byte_timeout_ms = 120000,
+                                  .first_byte_timeout_ms = 300000,
                                   .between_bytes_timeout_ms = 60000,
                                   .send_timeout_ms = 10000,
                                   .idle_timeout_ms = 1000,
-                                  .queue_max = 1000,
-                                  .queue_timeout_ms = 120000};
+                                  .queue_max = WARM_ITEMS_MAX,
+                                  .queue_timeout_ms = 600000};
     u->server[0] = *addr;
     bool is_any =
         !addr->host[0] || strcmp(addr->host, "0.0.0.0") == 0 || strcmp(addr->host, "::") == 0;
@@ -256,22 +362,41 @@ enum err_code control_set_front(struct control *c, const struct address *addr, s
 
 void control_set_ready(struct control *c, bool is_ready)
 {
+    bool has_started = is_ready && !c->is_ready;
     c->is_ready = is_ready;
+    if (has_started)
+        schedule_start(c->schedule);
+}
+
+void control_tick(struct control *c)
+{
+    windows_tick(c->windows);
 }
 
 void control_stop(struct control *c)
 {
+    c->is_stopping = true;
+    hottest_save(c);
+    jobs_stop(c);
     if (c->front_pool)
         upstream_pool_free(take(c->front_pool));
-    warms_stop(c);
+    schedule_free(take(c->schedule));
+    const struct span socket = c->shared->config->control.socket;
+    if (socket.len)
+        (void)unlink(socket.p); /* a leftover is removed at the next start, too */
 }
 
 void control_free(struct control *c)
 {
     if (!c)
         return;
+    while (!list_is_empty(&c->jobs))
+        job_free(list_first(&c->jobs, struct job, link));
     if (c->front_pool)
         upstream_pool_free(c->front_pool);
+    schedule_free(c->schedule);
+    windows_free(c->windows);
+    repeats_free(c->repeats);
     upstream_free(c->front);
     free(c);
 }

@@ -1,76 +1,115 @@
-/* Which handler a call goes to, and who may make it. */
+/* Which handler a call goes to. */
 #include "control-internal.h"
 
-#include <larder/base/hash.h>
 #include <larder/http/key.h>
 
-static const struct {
-    const char *path;
+#include <stdio.h>
+
+enum { SCOPE_OPEN = 0 }; /* health: for everybody */
+
+static const struct row {
+    const char *path; /* {} stands for one segment: the call's argument */
     enum method method;
-    bool is_open; /* without access rule */
+    unsigned scope; /* enum control_scope */
     bool is_mutating;
     handler handle;
+    const char *audit;
 } table[] = {
-    {"/api/cache/invalidate", METHOD_POST, false, true, api_invalidate},
-    {"/api/cache/warm", METHOD_POST, false, true, api_warm},
-    {"/api/cache/stats", METHOD_GET, false, false, api_stats},
-    {"/api/cache/keys", METHOD_GET, false, false, api_keys},
-    {"/health/live", METHOD_GET, true, false, api_live},
-    {"/health/ready", METHOD_GET, true, false, api_ready},
+    {"/api/cache/invalidate", METHOD_POST, SCOPE_INVALIDATE, true, api_invalidate, "invalidate"},
+    {"/api/cache/warm", METHOD_POST, SCOPE_WARM, true, api_warm, "warm"},
+    {"/api/cache/jobs", METHOD_GET, SCOPE_READ, false, api_jobs, NULL},
+    {"/api/cache/jobs/{}", METHOD_GET, SCOPE_READ, false, api_job, NULL},
+    {"/api/cache/jobs/{}", METHOD_DELETE, SCOPE_WARM, true, api_job_cancel, "cancel"},
+    {"/api/cache/jobs/{}/retry", METHOD_POST, SCOPE_WARM, true, api_job_retry, "retry"},
+    {"/api/cache/stats", METHOD_GET, SCOPE_READ, false, api_stats, NULL},
+    {"/api/cache/keys", METHOD_GET, SCOPE_READ, false, api_keys, NULL},
+    {"/api/cache/entry", METHOD_GET, SCOPE_READ, false, api_entry, NULL},
+    {"/api/cache/explain", METHOD_POST, SCOPE_READ, false, api_explain, NULL},
+    {"/api/cache/routes", METHOD_GET, SCOPE_READ, false, api_routes, NULL},
+    {"/api/cache/routes/{}", METHOD_POST, SCOPE_ADMIN, true, api_route, "switch"},
+    {"/health/live", METHOD_GET, SCOPE_OPEN, false, api_live, NULL},
+    {"/health/ready", METHOD_GET, SCOPE_OPEN, false, api_ready, NULL},
 };
 
-/* With a token only the token counts where one is sent; otherwise the peer's network. */
-static bool may_call(struct call *c)
+static const struct row purge_row = {NULL, METHOD_PURGE, SCOPE_INVALIDATE,
+                                     true, api_purge,    "purge"};
+
+static bool is_path(const char *pattern, struct span path, struct span *ret_argument)
 {
-    const struct control_config *cfg = &c->control->shared->config->control;
-    struct span given = buf_span(&c->authorization), scheme = SPAN_LIT("Bearer ");
-    if (given.len && cfg->token.len) {
-        bool is_right =
-            span_starts_with(given, scheme) &&
-            secret_eq(span_of(given.p + scheme.len, given.len - scheme.len), cfg->token);
-        if (!is_right)
-            (void)call_fail(c, 403, "forbidden", "the bearer token is not the one of the config");
-        return is_right;
+    struct span want = span_str(pattern);
+    while (want.p && path.p) {
+        struct span a = span_split(want, '/', &want), b = span_split(path, '/', &path);
+        if (span_eq(a, SPAN_LIT("{}")) && b.len)
+            *ret_argument = b;
+        else if (!span_eq(a, b))
+            return false;
     }
-    if (cidr_contains(cfg->allow, cfg->allow_count, c->peer_addr))
-        return true;
-    (void)call_fail(c, 401, "unauthorized",
-                    "send \"Authorization: Bearer TOKEN\", or call from a network in "
-                    "control.allow");
-    return false;
+    return !want.p && !path.p;
+}
+
+/* The row for path and method; NULL after call_fail(). */
+static const struct row *find_row(struct call *c)
+{
+    static _Thread_local char allow[64];
+    struct buf methods;
+    if (c->method == METHOD_PURGE)
+        return &purge_row;
+    buf_init_fixed(&methods, allow, sizeof(allow) - 1);
+    for (unsigned i = 0; i < array_len(table); i++) {
+        if (!is_path(table[i].path, span_str(c->path), &c->argument))
+            continue;
+        bool is_get = table[i].method == METHOD_GET;
+        if (c->method == table[i].method || (is_get && c->method == METHOD_HEAD))
+            return &table[i];
+        buf_add_fmt(&methods, "%s%s", methods.len ? ", " : "",
+                    is_get                             ? "GET, HEAD"
+                    : table[i].method == METHOD_DELETE ? "DELETE"
+                                                       : "POST");
+    }
+    allow[methods.len] = '\0';
+    if (methods.len) {
+        c->allow = allow;
+        (void)call_fail(c, 405, "method", "%s takes %s", c->path, c->allow);
+        return NULL;
+    }
+    (void)call_fail(c, 404, "not-found",
+                    "there is no such control route; there are POST /api/cache/invalidate, POST "
+                    "/api/cache/warm, GET /api/cache/jobs, GET /api/cache/stats, GET "
+                    "/api/cache/keys, GET /api/cache/entry, POST /api/cache/explain, GET "
+                    "/api/cache/routes, GET /health/live and GET /health/ready");
+    return NULL;
 }
 
 static bool handle(struct call *c)
 {
-    for (unsigned i = 0; i < array_len(table); i++) {
-        if (strcmp(c->path, table[i].path) != 0)
-            continue;
-        bool is_get = table[i].method == METHOD_GET;
-        if (c->method != table[i].method && !(is_get && c->method == METHOD_HEAD)) {
-            c->allow = is_get ? "GET, HEAD" : "POST";
-            return call_fail(c, 405, "method", "%s takes %s", c->path, c->allow);
-        }
-        if (!table[i].is_open && !may_call(c)) {
-            log_warn("control: %s refused to %s: %u", c->path, c->peer, c->status);
-            return true;
-        }
-        bool is_done = table[i].handle(c);
-        if (table[i].is_mutating && is_done && !c->problem)
-            log_info("control: %s by %s: %.*s", c->path, c->peer,
-                     c->reply.len < 200 ? (int)c->reply.len : 200, c->reply.p);
-        return is_done;
+    const struct row *row = find_row(c);
+    if (!row)
+        return true;
+    if (row->scope != SCOPE_OPEN && !access_is_allowed(c, row->scope)) {
+        log_warn("audit: %s %s refused to %s: %u", row->audit ? row->audit : "read", c->path,
+                 c->peer, c->status);
+        return true;
     }
-    return call_fail(c, 404, "not-found",
-                     "there is no such control route; there are POST /api/cache/invalidate, POST "
-                     "/api/cache/warm, GET /api/cache/stats, GET /api/cache/keys, GET /health/live "
-                     "and GET /health/ready");
+    if (!row->is_mutating)
+        return row->handle(c);
+    if (repeats_replay(c))
+        return true;
+    bool is_done = row->handle(c);
+    access_audit(c,
+                 row->audit); /* also where the answer is still to come: what it began is known */
+    if (is_done)
+        repeats_note(c);
+    return is_done;
 }
 
 void dispatch(struct call *c)
 {
     c->status = 200;
-    if (handle(c))
-        call_done(c);
+    if (c->control->is_stopping)
+        (void)call_fail(c, 503, "stopping", "larder is stopping");
+    else if (!handle(c))
+        return;
+    call_done(c);
 }
 
 struct json_doc *call_parse(struct call *c, const char *const *known, unsigned count,
@@ -120,7 +159,19 @@ const struct route *call_find_route(const struct call *c, struct span name)
 struct span call_query(const struct call *c, const char *name, struct buf *scratch)
 {
     buf_reset(scratch);
-    if (!query_value(buf_span(&c->query), span_str(name), 0, scratch))
+    if (!query_value(c->query, span_str(name), 0, scratch))
         return span_of(NULL, 0);
-    return buf_span(scratch);
+    return span_of(scratch->p ? scratch->p : "", scratch->len);
+}
+
+bool call_query_number(struct call *c, const char *name, uint64_t max, uint64_t *into)
+{
+    char block[64];
+    struct buf scratch;
+    buf_init_fixed(&scratch, block, sizeof(block));
+    struct span text = call_query(c, name, &scratch);
+    if (!text.p || (span_parse_u64(text, into) && *into <= max))
+        return true;
+    return !call_fail(c, 400, "bad-value", "\"%s\" must be a number up to %llu", name,
+                      (unsigned long long)max);
 }

@@ -52,6 +52,10 @@ void answer_lines_format(const struct answer_lines *l, mono_ms now, struct buf *
         if (ttl < 0)
             buf_add_char(out, '-');
         buf_add_u64(out, (uint64_t)(ttl < 0 ? -ttl : ttl));
+        if (l->detail) {
+            buf_add_str(out, "; detail=");
+            buf_add_str(out, l->detail);
+        }
     }
     buf_add_str(out, "\r\nX-Request-Id: ");
     buf_add_span(out, l->id);
@@ -176,12 +180,10 @@ static struct span make_etag(const struct head *h, struct span body, char block[
     return span_of(block, 34);
 }
 
-struct entry *answer_entry_new(const struct route *r, const struct cache_key *key,
-                               const struct tag_stamp *tags, const struct head *h, struct span body,
-                               uint64_t lifetime_ms, uint64_t age_ms, mono_ms now)
+struct entry *answer_entry_new(const struct head *h, struct entry_parts *parts)
 {
     char etag_block[40];
-    struct span etag = make_etag(h, body, etag_block);
+    struct span etag = make_etag(h, parts->body, etag_block);
     cleanup(buf_fini) struct buf head;
     cleanup(buf_fini) struct buf head_304;
     buf_init(&head, 256 * 1024);
@@ -191,28 +193,20 @@ struct entry *answer_entry_new(const struct route *r, const struct cache_key *ke
         add_line(&head, SPAN_LIT("ETag"), etag);
     if (status_has_body(h->status, METHOD_GET)) {
         buf_add_str(&head, "Content-Length: ");
-        buf_add_u64(&head, body.len);
+        buf_add_u64(&head, parts->body.len);
         buf_add_str(&head, "\r\n");
     }
     format_304(h, etag, &head_304);
     if (head.failed || head_304.failed)
         return NULL;
-    int64_t modified = -1;
     const struct field *lm = head_field(h, FIELD_LAST_MODIFIED);
-    if (lm && !date_parse(lm->value, unix_now_ms() / 1000, &modified))
-        modified = -1;
-    struct entry_parts parts = {.kind = ENTRY_RESPONSE,
-                                .route = r->index,
-                                .status = (uint16_t)h->status,
-                                .key = key,
-                                .tags = tags,
-                                .stored_mono_ms = now,
-                                .age_at_store_ms = age_ms,
-                                .lifetime_ms = lifetime_ms,
-                                .last_modified_unix_s = modified,
-                                .head = buf_span(&head),
-                                .head_304 = buf_span(&head_304),
-                                .body = body,
-                                .etag = etag};
-    return entry_new(&parts);
+    parts->last_modified_unix_s = -1;
+    if (lm && !date_parse(lm->value, unix_now_ms() / 1000, &parts->last_modified_unix_s))
+        parts->last_modified_unix_s = -1;
+    parts->kind = ENTRY_RESPONSE;
+    parts->status = (uint16_t)h->status;
+    parts->head = buf_span(&head);
+    parts->head_304 = buf_span(&head_304);
+    parts->etag = etag;
+    return entry_new(parts);
 }

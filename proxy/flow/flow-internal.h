@@ -7,6 +7,10 @@
  * forward.c  the request's head as the upstream gets it
  * answer.c   a response's head as clients get it, and the entry made of it
  * lookup.c   a request's route, key and tags, for hit.c and flow.c alike
+ * plan.c     what a route wants to know of an answer's body, and collecting it
+ * judge.c    may a collected answer be stored, how long, and with which tags
+ * refresh.c  fetches in the background, while an answer is served
+ * write.c    what an accepted write takes back
  */
 #ifndef LARDER_FLOW_INTERNAL_H
 #define LARDER_FLOW_INTERNAL_H
@@ -22,28 +26,6 @@ enum {
     REQUEST_ID_LEN = 16,
 };
 
-/* Why a request was not a hit: for Cache-Status, the log and the counters. */
-enum reason {
-    REASON_NONE,
-    REASON_NOT_CACHED, /* its route has no ttl */
-    REASON_METHOD,
-    REASON_AUTHORIZATION, /* credentials, and the route does not say whose answer it is */
-    REASON_COOKIE,
-    REASON_KEY,            /* no key can be made of it: its body is not as the route says */
-    REASON_BODY_TOO_LARGE, /* for a key */
-    REASON_ABSENT,
-    REASON_EXPIRED,
-    REASON_INVALIDATED,
-    REASON_HIT_FOR_MISS,
-    REASON_WAITERS_FULL,
-    REASON_WAIT_TIMEOUT,
-    REASON_UNSTORABLE, /* waited, and the answer was another client's own */
-    REASON_UPGRADE,
-    REASON_NOMEM,
-    REASON_COUNT
-};
-const char *reason_name(enum reason r);
-
 struct worker {
     unsigned index;
     struct shared *shared;
@@ -53,6 +35,9 @@ struct worker {
     struct upstream_pool **pools;
     struct access_queue *access;
     struct route_counters *routes; /* config->route_count */
+    struct value_counters *values; /* values_max() */
+    unsigned refreshing;           /* background refreshes on their way */
+    uint64_t random;               /* xorshift's state: jitter and XFetch */
     struct worker_counters counters;
     struct list flows, fetches;
     uint64_t id_seed, id_next;
@@ -66,22 +51,32 @@ struct worker {
     char vary_block[KEY_BYTES_MAX];
 };
 
+uint64_t worker_random(struct worker *w);
+
 /* lookup.c: what the cache needs to know of a request */
 struct lookup {
     const struct route *route;
     struct route_captures captures;
     struct buf key_text;
     struct cache_key key;
-    struct tag_stamp tags;
-    bool tags_overflow;
-    const char *why; /* of a KEY_REJECT */
+    const char *why;     /* of a KEY_REJECT */
+    struct tag_set tags; /* once lookup_tags() was called; so the values */
+    unsigned value_count;
+    uint16_t value[ENTRY_VALUES_MAX];
 };
+/* What a request is made of, as keys and tags see it. */
+struct route_request lookup_request(const struct shared *s, const struct lookup *l,
+                                    const struct head *h, struct span body,
+                                    const struct json *json);
 /* The bypass reason that the head alone gives; REASON_NONE: it may be looked up. */
-enum reason lookup_may_share(const struct route *r, const struct head *h);
+enum reason lookup_may_share(const struct shared *s, const struct route *r, const struct head *h);
 /* Builds the key into <block>. */
-enum key_result lookup_build_key(struct worker *w, struct lookup *l, const struct head *h,
+enum key_result lookup_build_key(const struct shared *s, struct lookup *l, const struct head *h,
                                  struct span body, const struct json *json, char *block,
                                  size_t block_len);
+/* The request's tags and the values that it is counted by: not needed for a hit. */
+void lookup_tags(const struct shared *s, struct lookup *l, const struct head *h, struct span body,
+                 const struct json *json);
 /* The variant's key behind the primary one of <l>; false: too long. */
 bool lookup_variant_key(const struct lookup *l, const struct head *h, struct span names,
                         struct buf *text, struct cache_key *ret_key);
@@ -96,6 +91,7 @@ void request_id_make(struct worker *w, const struct head *h, const struct gate *
 struct answer_lines {
     const struct entry *entry;
     struct span cache_status, id;
+    const char *detail; /* behind a hit's status; NULL: none */
     bool close, keep_alive_10;
 };
 void answer_lines_format(const struct answer_lines *l, mono_ms now, struct buf *out);
@@ -104,15 +100,62 @@ void answer_head_format(const struct head *h, bool strip_set_cookie, bool for_st
                         struct buf *out);
 /* True: answer 304. */
 bool answer_is_not_modified(const struct head *request, const struct entry *e);
-struct entry *answer_entry_new(const struct route *r, const struct cache_key *key,
-                               const struct tag_stamp *tags, const struct head *h, struct span body,
-                               uint64_t lifetime_ms, uint64_t age_ms, mono_ms now);
+/* The entry of a whole answer; what is not of the head comes in <parts>, which is completed. */
+struct entry *answer_entry_new(const struct head *h, struct entry_parts *parts);
 
 /* forward.c: the whole head with framing, for the upstream */
-void forward_head_format(const struct config *config, const struct head *h, struct span peer,
-                         const uint8_t peer_addr[16], struct span id, const struct route *r,
-                         bool is_fetch, bool body_chunked, uint64_t body_bytes, bool has_body,
-                         struct buf *out);
+struct forward {
+    const struct config *config;
+    const struct head *head;
+    const struct gate *gate;
+    const struct route *route;
+    struct span id;
+    bool is_fetch; /* for the cache: the whole answer, without the client's conditions */
+    bool body_chunked, has_body;
+    uint64_t body_bytes;
+};
+void forward_head_format(const struct forward *f, struct buf *out);
+
+/* plan.c */
+struct body_values;
+/* NULL: nothing of <r>'s answers is looked at, or no memory (then *ret_failed). */
+struct body_plan *body_plan_new(const struct route *r, bool *ret_failed);
+void body_plan_free(struct body_plan *p);
+/* What a body says. <encoding>: its Content-Encoding; ERR_SYNTAX: no JSON, or cannot be read. */
+struct body_values *body_values_new(const struct body_plan *p);
+void body_values_free(struct body_values *v);
+must_check enum err_code body_values_read(struct body_values *v, struct evbuffer *body,
+                                          struct span encoding, uint64_t limit);
+/* The values for cond_holds(), in the order of <c>'s pointers. */
+void body_values_for(const struct body_values *v, const struct cond *c, struct cond_value *ret);
+/* Does it tell of an error in an answer that says 200? */
+bool body_values_tell_error(const struct body_values *v);
+/* Calls <put> for each value of <pointer>; false: there were more than could be kept. */
+bool body_values_each(const struct body_values *v, struct span pointer,
+                      void (*put)(void *arg, struct span value), void *arg);
+
+/* judge.c: of a whole answer whose head may be stored */
+struct judged {
+    enum store_verdict verdict;
+    uint64_t lifetime_ms; /* as ttl_if, until, jitter and switches leave it */
+    unsigned tag_count;
+    uint64_t *tags;
+    struct buf tag_text;
+    unsigned value_count;
+    uint16_t value[ENTRY_VALUES_MAX];
+};
+struct judge {
+    struct worker *w;
+    const struct route *route;
+    const struct lookup *request_values; /* NULL: none */
+    const struct tag_set *tags;          /* of the request */
+    const struct route_request *request;
+    const struct head *response;
+    struct evbuffer *body;
+    uint64_t lifetime_ms;
+};
+void judge_answer(const struct judge *j, struct judged *ret);
+void judged_fini(struct judged *j);
 
 /* fetch.c */
 struct flow;
@@ -120,10 +163,12 @@ struct fetch;
 enum fetch_mode { FETCH_COLLECT, FETCH_STREAM };
 struct fetch_start {
     struct worker *w;
-    const struct route *route;
-    struct flow *client;      /* the flow it is for; may leave later */
-    struct flight *flight;    /* NULL: streamed, not stored */
+    const struct lookup *l; /* route, and values to count by */
+    struct flow *client;    /* the flow it is for; may leave later. NULL: a refresh */
+    struct flight *flight;  /* NULL: streamed, not stored */
+    struct entry *old;      /* what may be served stale meanwhile, or NULL; a reference is taken */
     struct span request_text; /* the leader's head; copied for a flight */
+    struct span body;         /* its body, where the key was made of it; copied */
     struct exchange_request exchange;
 };
 struct fetch *fetch_start(const struct fetch_start *s);
@@ -132,9 +177,39 @@ void fetch_leave(struct fetch *f);
 struct exchange *fetch_exchange(struct fetch *f); /* NULL: it has ended */
 struct evbuffer *fetch_body(struct fetch *f);
 uint64_t fetch_wait_us(const struct fetch *f);
+/* An upstream's failure that RFC 5861 lets a stale answer hide. */
+bool status_is_failure(unsigned status);
+
+/* refresh.c */
+struct refresh {
+    struct worker *w;
+    struct gate *gate;
+    const struct head *head;
+    struct lookup *l; /* its tags are made here */
+    struct span body; /* what the key was made of */
+    const struct json *json;
+    struct span id;
+};
+/* Begins a fetch that replaces <e>, unless one is on its way, too many are, or one has failed a
+ * moment ago. */
+bool refresh_start(const struct refresh *r, struct entry *e);
+/* Shall a fresh answer be refreshed ahead of its end? XFetch: Vattani et al., VLDB 2015. */
+bool refresh_is_due(struct worker *w, const struct route *r, const struct entry *e, mono_ms now);
+/* May a stale answer hide a failure now, by the route's budget for the day? Counts it. */
+bool refresh_may_hide_error(struct worker *w, const struct route *r);
+
+/* write.c: an answer to an unsafe request has come; before the client gets any of it */
+void write_apply(struct worker *w, const struct lookup *l, const struct head *h, struct span body,
+                 const struct json *json, const struct head *response);
+
+/* Counts a request by the values that it or its answer has. */
+enum value_counter { VALUE_HIT, VALUE_STALE, VALUE_MISS, VALUE_COALESCED };
+void count_values(struct worker *w, const uint16_t *numbers, unsigned count,
+                  enum value_counter what, uint64_t us);
 
 /* flow.c: called by fetch.c */
-void flow_on_landed(struct flow *f, const struct flight_result *r, enum err_code stored);
+void flow_on_landed(struct flow *f, const struct flight_result *r, bool is_stored,
+                    enum store_verdict verdict);
 void flow_on_stream_head(struct flow *f, const struct head *h, enum store_verdict verdict);
 void flow_on_stream_body(struct flow *f);
 void flow_on_stream_end(struct flow *f);

@@ -2,6 +2,9 @@
  * timer note what has happened and call run(). */
 #include "flow.h"
 
+#include <larder/base/hash.h>
+#include <larder/base/log.h>
+
 #include <assert.h>
 #include <stdlib.h>
 
@@ -40,6 +43,7 @@ static void flow_free(struct flow *f)
         f->waiter->flow = NULL; /* its letter is still to come, and frees it */
     entry_unref(f->entry);
     entry_unref(f->vary);
+    entry_unref(f->stale);
     json_doc_free(f->json);
     timer_free(f->timer);
     if (f->body)
@@ -77,8 +81,38 @@ static enum flow_state bypass(struct flow *f, enum reason r)
 
 static bool wants_body(const struct flow *f)
 {
+    const struct route *r = f->l.route;
+    if (!r->cached)
+        return r->on_write && r->on_write->needs_body && gate_body_state(f->gate) != BODY_NONE;
     bool is_post = f->head->method == METHOD_POST || f->head->method == METHOD_QUERY;
-    return is_post && (f->l.route->needs_body || !f->l.route->has_key);
+    return is_post && (r->needs_body || !r->has_key);
+}
+
+/* A warm job's request carries larder's own word for it. */
+static void look_for_warm(struct flow *f)
+{
+    const struct field *field = head_field(f->head, FIELD_LARDER_WARM);
+    struct span rest, token = span_of(f->w->shared->warm_token, 32);
+    if (!field || !secret_eq(span_split(field->value, ';', &rest), token))
+        return;
+    f->is_warm = true;
+    f->wants_new = rest.p && span_eq(span_trim(rest), SPAN_LIT("refresh"));
+}
+
+/* The log tells once for each route and reason what the config could say. */
+static void advise(struct flow *f, enum reason why)
+{
+    const struct route *r = f->l.route;
+    struct route_switch *s = &f->w->shared->switches[r->index];
+    bool is_of_credentials = why == REASON_AUTHORIZATION || why == REASON_COOKIE ||
+                             why == REASON_API_KEY || why == REASON_IDENTITY;
+    if (!is_of_credentials || atomic_fetch_or(&s->advised, 1u << why) & 1u << why)
+        return;
+    char block[400];
+    struct buf text;
+    buf_init_fixed(&text, block, sizeof(block));
+    reason_advice_format(why, r, &text);
+    log_warn("a request was not cached (%s); %.*s", reason_name(why), (int)text.len, text.p);
 }
 
 static enum flow_state step_route(struct flow *f)
@@ -94,15 +128,39 @@ static enum flow_state step_route(struct flow *f)
         return flow_fail(f, 413, "body-too-large",
                          "the request's body is over the limit; see limits.body_bytes and the "
                          "route's body_limit");
-    enum reason why = lookup_may_share(r, h);
-    if (why != REASON_NONE)
-        return bypass(f, why);
+    look_for_warm(f);
+    enum reason why = lookup_may_share(f->w->shared, r, h);
+    if (why != REASON_NONE) {
+        advise(f, why);
+        count(&f->w->routes[r->index].bypassed[why]);
+        f->reason = why;
+        return wants_body(f) && !r->cached ? FLOW_READ_BODY : FLOW_PASS;
+    }
     if (wants_body(f))
         return FLOW_READ_BODY;
     /* a body that the key does not know must not choose a shared answer */
     if (gate_body_state(f->gate) != BODY_NONE)
         return bypass(f, REASON_KEY);
     return FLOW_LOOKUP;
+}
+
+struct span flow_whole_body(struct flow *f)
+{
+    size_t len = evbuffer_get_length(f->body);
+    return span_of(len ? (const char *)evbuffer_pullup(f->body, -1) : NULL, len);
+}
+
+const struct json *flow_json(const struct flow *f)
+{
+    return f->json ? json_root(f->json) : NULL;
+}
+
+static void parse_body(struct flow *f)
+{
+    enum { DEPTH = 64 };
+    struct span body = flow_whole_body(f);
+    if (!f->json && body.len > 0 && json_parse(body, NULL, 0, DEPTH, &f->json, NULL) != ERR_OK)
+        f->json = NULL; /* a form, or no JSON: the key decides what that means */
 }
 
 static enum flow_state step_read_body(struct flow *f)
@@ -124,24 +182,17 @@ static enum flow_state step_read_body(struct flow *f)
         return FLOW_PAUSE;
     }
     f->is_body_whole = true;
-    return FLOW_LOOKUP;
-}
-
-static struct span whole_body(struct flow *f)
-{
-    size_t len = evbuffer_get_length(f->body);
-    return span_of((const char *)evbuffer_pullup(f->body, -1), len);
+    if (f->l.route->cached)
+        return FLOW_LOOKUP;
+    parse_body(f); /* for on_write; the body is passed on as it came */
+    return FLOW_PASS;
 }
 
 static enum key_result make_key(struct flow *f)
 {
-    struct span body = whole_body(f);
-    if (wants_body(f) && !f->json && body.len > 0) {
-        enum { DEPTH = 64 };
-        if (json_parse(body, NULL, 0, DEPTH, &f->json, NULL) != ERR_OK)
-            f->json = NULL; /* a form, or no JSON: the key decides what that means */
-    }
-    return lookup_build_key(f->w, &f->l, f->head, body, f->json ? json_root(f->json) : NULL,
+    if (wants_body(f))
+        parse_body(f);
+    return lookup_build_key(f->w->shared, &f->l, f->head, flow_whole_body(f), flow_json(f),
                             f->key_block, sizeof(f->key_block));
 }
 
@@ -153,6 +204,9 @@ static enum flow_state step_lookup(struct flow *f)
                          f->l.why ? f->l.why : "a parameter is not known to this route");
     case KEY_BYPASS:
         return bypass(f, REASON_KEY);
+    case KEY_NO_IDENTITY:
+        advise(f, REASON_IDENTITY);
+        return bypass(f, REASON_IDENTITY);
     case KEY_OK:
         break;
     }
@@ -160,9 +214,36 @@ static enum flow_state step_lookup(struct flow *f)
     return flow_begin(f);
 }
 
+/* The answer is too slow, and there is a stale one: the fetch goes on without us. */
+static enum flow_state step_deadline(struct flow *f)
+{
+    f->is_timeout = f->is_deadline = false;
+    if (!f->stale || !entry_may_hide_error(f->stale, mono_now_ms())) {
+        if (f->waiter)
+            timer_start(f->timer, f->w->config->cache.wait_timeout_ms);
+        return FLOW_PAUSE;
+    }
+    if (f->waiter) {
+        f->waiter->flow = NULL;
+        f->waiter = NULL;
+        count_down(&f->w->counters.coalesced_waiting);
+    }
+    if (f->fetch)
+        fetch_leave(take(f->fetch));
+    return flow_serve_stale(f, REASON_DEADLINE);
+}
+
+static bool has_failed(const struct flow *f)
+{
+    return f->landed == FLIGHT_FAILED ||
+           (f->landed == FLIGHT_ANSWER && f->entry && status_is_failure(f->entry->status));
+}
+
 /* The flight has landed, or the wait was too long. */
 static enum flow_state step_wait(struct flow *f)
 {
+    if (f->is_timeout && !f->is_landed && f->is_deadline)
+        return step_deadline(f);
     if (f->is_timeout && !f->is_landed) {
         f->waiter->flow = NULL;
         f->waiter = NULL;
@@ -170,12 +251,21 @@ static enum flow_state step_wait(struct flow *f)
         count(&f->w->routes[f->l.route->index].wait_timeouts);
         return bypass(f, REASON_WAIT_TIMEOUT);
     }
-    if (f->stream_head)
-        return FLOW_STREAM; /* we led, and the answer is ours alone */
+    if (f->stream_head) { /* we led, and the answer is ours alone */
+        if (!status_is_failure(f->stream_head->status) || !flow_may_hide_error(f))
+            return FLOW_STREAM;
+        fetch_leave(take(f->fetch));
+        return flow_serve_stale(f, REASON_IF_ERROR);
+    }
     if (!f->is_landed)
         return FLOW_PAUSE;
     f->is_landed = false;
+    if (has_failed(f) && flow_may_hide_error(f))
+        return flow_serve_stale(f, REASON_IF_ERROR);
     switch (f->landed) {
+    case FLIGHT_OVERTAKEN:
+        f->is_coalesced = false;
+        return FLOW_LOOKUP;
     case FLIGHT_ANSWER:
         if (flow_is_our_variant(f))
             return FLOW_DELIVER;

@@ -38,7 +38,7 @@ struct flow {
     const struct head *head;
     enum flow_state state;
     struct timer *timer;
-    bool is_timeout;
+    bool is_timeout, is_deadline; /* what the timer is for */
     uint64_t started_us;
     struct buf id;
     char id_block[128];
@@ -59,8 +59,10 @@ struct flow {
     bool is_landed;
     enum flight_outcome landed;
     int landed_error;
-    bool is_stored;
+    bool is_stored, is_stale;
+    bool is_warm, wants_new; /* a warm job's request; it wants a new answer */
     struct entry *entry, *vary;
+    struct entry *stale; /* what may be served if the upstream fails */
 
     /* stream */
     const struct head *stream_head; /* the upstream's answer; its head has not been written yet */
@@ -83,6 +85,14 @@ void flow_log(struct flow *f);
 /* flow_cache.c */
 enum flow_state flow_begin(struct flow *f);
 bool flow_is_our_variant(struct flow *f);
+enum flow_state flow_lead(struct flow *f, struct flight *flight);
+/* There is a stale answer, and nothing forbids to serve it in a failure's place. */
+bool flow_may_hide_error(struct flow *f);
+enum flow_state flow_serve_stale(struct flow *f, enum reason why);
+
+/* flow.c: what was read of the request's body, and its JSON or NULL */
+struct span flow_whole_body(struct flow *f);
+const struct json *flow_json(const struct flow *f);
 
 /* flow_stream.c */
 enum flow_state flow_step_pass(struct flow *f);

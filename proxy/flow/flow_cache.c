@@ -36,14 +36,16 @@ static void on_landed(struct flight_waiter *base, const struct flight_result *r)
     mailbox_post(w->home, &w->letter);
 }
 
-void flow_on_landed(struct flow *f, const struct flight_result *r, enum err_code stored)
+void flow_on_landed(struct flow *f, const struct flight_result *r, bool is_stored,
+                    enum store_verdict verdict)
 {
     f->upstream_us = fetch_wait_us(f->fetch);
     f->fetch = NULL; /* it ends with this call */
     f->is_landed = true;
     f->landed = r->outcome;
     f->landed_error = r->error;
-    f->is_stored = !stored;
+    f->is_stored = is_stored;
+    f->verdict = verdict;
     f->entry = r->entry ? entry_ref(r->entry) : NULL;
     f->vary = r->vary ? entry_ref(r->vary) : NULL;
     flow_run(f);
@@ -78,52 +80,118 @@ static void note_miss(struct flow *f, enum store_miss miss)
     f->miss = miss;
 }
 
-static enum flow_state begin_with(struct flow *f, const struct cache_key *key, bool is_variant)
+/* A warm job wants it new: the answer is fetched again, unless somebody does so already. */
+static enum flow_state fetch_anew(struct flow *f, struct entry *e)
+{
+    struct flight *flight = NULL;
+    lookup_tags(f->w->shared, &f->l, f->head, flow_whole_body(f), flow_json(f));
+    if (store_refresh(f->w->store, e, &f->l.tags, mono_now_ms(), &flight) != STORE_LEAD) {
+        f->entry = e;
+        return FLOW_DELIVER;
+    }
+    f->reason = REASON_WARM;
+    f->stale = e;
+    return flow_lead(f, flight);
+}
+
+static enum flow_state serve(struct flow *f, struct entry *e, bool is_stale)
+{
+    if (f->wants_new)
+        return fetch_anew(f, e);
+    f->entry = e;
+    bool is_due = is_stale || refresh_is_due(f->w, f->l.route, e, mono_now_ms());
+    if (is_stale)
+        f->reason = REASON_WHILE_REVALIDATE;
+    if (is_due) {
+        struct refresh r = {.w = f->w,
+                            .gate = f->gate,
+                            .head = f->head,
+                            .l = &f->l,
+                            .body = flow_whole_body(f),
+                            .json = flow_json(f),
+                            .id = buf_span(&f->id)};
+        (void)refresh_start(&r, e); /* if not now, then with the next request */
+    }
+    return FLOW_DELIVER;
+}
+
+enum flow_state flow_lead(struct flow *f, struct flight *flight)
+{
+    f->is_led = true;
+    if (!flow_start_fetch(f, flight)) {
+        struct flight_result r = {.outcome = FLIGHT_UNSTORABLE};
+        (void)store_land(f->w->store, flight, &r, NULL, 0, mono_now_ms());
+        return flow_fail(f, 503, "overloaded", "out of memory");
+    }
+    return FLOW_WAIT;
+}
+
+/* How long to wait before something else is done: a stale answer served, or a fetch of our own. */
+static void start_waiting(struct flow *f, bool is_leader)
+{
+    uint64_t deadline = f->stale ? f->l.route->deadline_ms : 0;
+    uint64_t wait = is_leader ? 0 : f->w->config->cache.wait_timeout_ms;
+    f->is_deadline = deadline && (is_leader || deadline < wait);
+    if (f->is_deadline || wait)
+        timer_start(f->timer, f->is_deadline ? deadline : wait);
+}
+
+static struct waiter *waiter_new(struct flow *f)
 {
     struct waiter *waiter = calloc(1, sizeof(*waiter));
     if (!waiter)
-        return pass(f, REASON_NOMEM, NULL);
+        return NULL;
     waiter->base.on_landed = on_landed;
     waiter->home = loop_mailbox(f->w->loop);
     waiter->flow = f;
-    struct entry *e = NULL;
-    struct flight *flight = NULL;
-    enum store_miss miss = STORE_MISS_ABSENT;
-    enum store_result rc = store_begin(f->w->store, key, f->l.route->index, &f->l.tags,
-                                       mono_now_ms(), &waiter->base, &e, &flight, &miss);
+    return waiter;
+}
+
+static enum flow_state begin_with(struct flow *f, const struct cache_key *key, bool is_variant)
+{
+    struct waiter *waiter = waiter_new(f);
+    if (!waiter)
+        return pass(f, REASON_NOMEM, NULL);
+    struct store_begin b = {.key = key,
+                            .route = f->l.route->index,
+                            .tags = &f->l.tags,
+                            .now = mono_now_ms(),
+                            .waiter = &waiter->base};
+    struct store_begun begun;
+    enum store_result rc = store_begin(f->w->store, &b, &begun);
+    struct route_counters *c = &f->w->routes[f->l.route->index];
     if (rc == STORE_JOINED) {
-        note_miss(f, miss);
+        note_miss(f, begun.miss);
         f->waiter = waiter;
+        f->stale = begun.entry;
         count(&f->w->counters.coalesced_waiting);
-        timer_start(f->timer, f->w->config->cache.wait_timeout_ms);
+        start_waiting(f, false);
         return FLOW_WAIT;
     }
     free(waiter);
-    struct route_counters *c = &f->w->routes[f->l.route->index];
     switch (rc) {
     case STORE_HIT:
-        f->entry = e;
-        return FLOW_DELIVER;
+    case STORE_STALE:
+        return serve(f, begun.entry, rc == STORE_STALE);
     case STORE_VARY:
         if (!is_variant) {
-            f->vary = e;
+            f->vary = begun.entry;
             return FLOW_LOOKUP; /* flow_begin() goes on with the variant's key */
         }
-        entry_unref(e);
+        entry_unref(begun.entry);
         return pass(f, REASON_NOMEM, NULL);
     case STORE_LEAD:
-        note_miss(f, miss);
-        f->is_led = true;
-        if (!flow_start_fetch(f, flight)) {
-            struct flight_result r = {.outcome = FLIGHT_UNSTORABLE};
-            (void)store_land(f->w->store, flight, &r, NULL, 0, mono_now_ms());
-            return flow_fail(f, 503, "overloaded", "out of memory");
+    case STORE_ALONE:
+        note_miss(f, begun.miss);
+        f->stale = begun.entry;
+        if (rc == STORE_ALONE) {
+            f->reason = REASON_HIT_FOR_MISS;
+            count(&c->hit_for_miss);
         }
-        return FLOW_WAIT;
+        start_waiting(f, true);
+        return flow_lead(f, begun.flight);
     case STORE_FULL:
         return pass(f, REASON_WAITERS_FULL, &c->waiters_full);
-    case STORE_PASS:
-        return pass(f, REASON_HIT_FOR_MISS, &c->hit_for_miss);
     default:
         return pass(f, REASON_NOMEM, NULL);
     }
@@ -131,6 +199,8 @@ static enum flow_state begin_with(struct flow *f, const struct cache_key *key, b
 
 enum flow_state flow_begin(struct flow *f)
 {
+    entry_unref(take(f->stale)); /* of an earlier turn */
+    lookup_tags(f->w->shared, &f->l, f->head, flow_whole_body(f), flow_json(f));
     enum flow_state next = begin_with(f, &f->l.key, false);
     if (next != FLOW_LOOKUP)
         return next;
@@ -141,4 +211,23 @@ enum flow_state flow_begin(struct flow *f)
     bool is_key = lookup_variant_key(&f->l, f->head, f->vary->body, &text, &key);
     entry_unref(take(f->vary));
     return is_key ? begin_with(f, &key, true) : pass(f, REASON_KEY, NULL);
+}
+
+bool flow_may_hide_error(struct flow *f)
+{
+    if (!f->stale || !entry_may_hide_error(f->stale, mono_now_ms()))
+        return false;
+    if (refresh_may_hide_error(f->w, f->l.route))
+        return true;
+    count(&f->w->routes[f->l.route->index].stale_budget_spent);
+    return false;
+}
+
+enum flow_state flow_serve_stale(struct flow *f, enum reason why)
+{
+    entry_unref(f->entry);
+    f->entry = take(f->stale);
+    f->reason = why;
+    f->is_stale = true;
+    return FLOW_DELIVER;
 }

@@ -9,9 +9,22 @@ static void release_entry(void *owner)
 
 static const char *fetched_outcome(const struct flow *f)
 {
+    if (f->is_stale || f->reason == REASON_WHILE_REVALIDATE)
+        return "stale";
     if (!f->is_led && !f->is_coalesced)
         return "hit";
     return f->is_coalesced ? "coalesced" : "miss";
+}
+
+/* In an upstream's place: it was asked, or is being asked, and the stale answer goes out. */
+static void format_stale_status(const struct flow *f, mono_ms now, struct buf *out)
+{
+    int64_t ttl = entry_ttl_s(f->entry, now);
+    buf_add_str(out, "fwd=stale; ttl=");
+    buf_add_str(out, ttl < 0 ? "-" : "");
+    buf_add_u64(out, (uint64_t)(ttl < 0 ? -ttl : ttl));
+    buf_add_str(out, "; detail=");
+    buf_add_str(out, reason_name(f->reason));
 }
 
 enum flow_state flow_step_deliver(struct flow *f)
@@ -22,17 +35,20 @@ enum flow_state flow_step_deliver(struct flow *f)
     buf_init_fixed(&lines, lines_block, sizeof(lines_block));
     buf_init_fixed(&status, status_block, sizeof(status_block));
     f->outcome = fetched_outcome(f);
-    bool is_hit = !f->is_led && !f->is_coalesced;
-    if (!is_hit)
+    if (f->is_stale)
+        format_stale_status(f, mono_now_ms(), &status);
+    else if (f->is_led || f->is_coalesced)
         flow_cache_status_format(f, e->status, &status);
     mono_ms now = mono_now_ms();
     bool is_304 = answer_is_not_modified(f->head, e);
     bool close = gate_must_close(f->gate);
-    struct answer_lines parts = {.entry = e,
-                                 .cache_status = buf_span(&status),
-                                 .id = buf_span(&f->id),
-                                 .close = close,
-                                 .keep_alive_10 = f->head->minor == 0};
+    struct answer_lines parts = {
+        .entry = e,
+        .cache_status = buf_span(&status),
+        .detail = f->reason == REASON_WHILE_REVALIDATE ? reason_name(f->reason) : NULL,
+        .id = buf_span(&f->id),
+        .close = close,
+        .keep_alive_10 = f->head->minor == 0};
     answer_lines_format(&parts, now, &lines);
     struct span head = is_304 ? e->head_304 : e->head;
     f->status = is_304 ? 304 : e->status;
@@ -92,23 +108,62 @@ enum flow_state flow_step_fail(struct flow *f)
     return FLOW_DONE;
 }
 
+static void count_stale(struct flow *f, struct route_counters *c)
+{
+    count(&c->stale);
+    count(f->reason == REASON_DEADLINE   ? &c->stale_deadline
+          : f->reason == REASON_IF_ERROR ? &c->stale_if_error
+                                         : &c->stale_while_revalidate);
+}
+
+static void count_hit(struct flow *f, struct route_counters *c, uint64_t us, bool is_stale)
+{
+    uint64_t saved = f->entry ? f->entry->fetch_us : 0;
+    if (is_stale)
+        count_stale(f, c);
+    else
+        count(&c->hits);
+    if (f->status == 304)
+        count(&c->not_modified);
+    count_add(&c->saved_us, saved);
+    hist_record(&c->hit_time, us);
+    if (f->entry)
+        count_values(f->w, f->entry->value, f->entry->value_count,
+                     is_stale ? VALUE_STALE : VALUE_HIT, saved);
+}
+
+static void count_miss(struct flow *f, struct route_counters *c, uint64_t us)
+{
+    _Atomic uint64_t *reasons[] = {[STORE_MISS_ABSENT] = &c->miss_absent,
+                                   [STORE_MISS_EXPIRED] = &c->miss_expired,
+                                   [STORE_MISS_INVALIDATED] = &c->miss_invalidated};
+    count(&c->misses);
+    count(reasons[f->miss]);
+    hist_record(&c->miss_time, us);
+    if (f->is_coalesced)
+        count(&c->coalesced);
+    count_values(f->w, f->l.value, f->l.value_count, f->is_coalesced ? VALUE_COALESCED : VALUE_MISS,
+                 f->upstream_us);
+}
+
 static void count_outcome(struct flow *f, struct route_counters *c, uint64_t us)
 {
     count(&c->requests);
     count_add(&c->body_bytes, f->body_bytes);
     count_add(&c->upstream_us, f->upstream_us);
+    if (f->is_warm) {
+        count(&c->warmed);
+        return;
+    }
     switch (f->outcome[0]) {
     case 'h': /* hit */
-        count(&c->hits);
-        if (f->status == 304)
-            count(&c->not_modified);
-        hist_record(&c->hit_time, us);
+    case 's': /* stale */
+        count_hit(f, c, us, f->outcome[0] == 's');
         return;
     case 'c': /* coalesced */
-        count(&c->coalesced);
-        break;
     case 'm': /* miss */
-        break;
+        count_miss(f, c, us);
+        return;
     case 'b': /* bypass */
         count(&c->bypasses);
         hist_record(&c->miss_time, us);
@@ -119,12 +174,6 @@ static void count_outcome(struct flow *f, struct route_counters *c, uint64_t us)
     default:
         return; /* gone */
     }
-    count(&c->misses);
-    hist_record(&c->miss_time, us);
-    _Atomic uint64_t *reasons[] = {[STORE_MISS_ABSENT] = &c->miss_absent,
-                                   [STORE_MISS_EXPIRED] = &c->miss_expired,
-                                   [STORE_MISS_INVALIDATED] = &c->miss_invalidated};
-    count(reasons[f->miss]);
 }
 
 void flow_log(struct flow *f)

@@ -12,6 +12,7 @@ static const char *fwd_word(const struct flow *f)
     case REASON_EXPIRED:
         return "stale";
     case REASON_INVALIDATED:
+    case REASON_WARM:
         return "miss";
     case REASON_ABSENT:
     case REASON_HIT_FOR_MISS:
@@ -65,19 +66,27 @@ bool flow_start_fetch(struct flow *f, struct flight *flight)
         whole = span_of((const char *)evbuffer_pullup(f->body, -1), whole_len);
     cleanup(buf_fini) struct buf head;
     buf_init(&head, 1024 * 1024);
-    forward_head_format(f->w->config, h, gate_peer(f->gate), gate_peer_addr(f->gate),
-                        buf_span(&f->id), f->l.route, flight != NULL, is_chunked,
-                        is_streamed ? h->content_length : whole.len, is_streamed || whole.len > 0,
-                        &head);
+    struct forward forward = {.config = f->w->config,
+                              .head = h,
+                              .gate = f->gate,
+                              .route = f->l.route,
+                              .id = buf_span(&f->id),
+                              .is_fetch = flight != NULL,
+                              .body_chunked = is_chunked,
+                              .has_body = is_streamed || whole.len > 0,
+                              .body_bytes = is_streamed ? h->content_length : whole.len};
+    forward_head_format(&forward, &head);
     if (head.failed)
         return false;
     enum method m = flight && h->method == METHOD_HEAD ? METHOD_GET : h->method;
     struct fetch_start s = {
         .w = f->w,
-        .route = f->l.route,
+        .l = &f->l,
         .client = f,
         .flight = flight,
+        .old = f->stale,
         .request_text = gate_head_text(f->gate),
+        .body = flight ? whole : span_of(NULL, 0),
         .exchange = {.head = buf_span(&head),
                      .method = m,
                      .body_kind = is_streamed ? EXCHANGE_STREAMED_BODY
@@ -85,6 +94,7 @@ bool flow_start_fetch(struct flow *f, struct flight *flight)
                                               : EXCHANGE_NO_BODY,
                      .body = whole,
                      .body_chunked = is_chunked,
+                     .is_low = f->is_warm,
                      .first_byte_timeout_ms = f->l.route->first_byte_timeout_ms}};
     f->fetch = fetch_start(&s);
     f->is_upload_done = !is_streamed;
@@ -144,6 +154,7 @@ static void add_framing(struct flow *f, const struct head *h, struct buf *out)
 static void write_head(struct flow *f)
 {
     const struct head *h = f->stream_head;
+    write_apply(f->w, &f->l, f->head, flow_whole_body(f), flow_json(f), h);
     cleanup(buf_fini) struct buf out;
     buf_init(&out, 512 * 1024);
     answer_head_format(h, false, false, &out);

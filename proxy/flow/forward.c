@@ -80,7 +80,7 @@ static void add_via(const struct head *h, struct buf *out)
 
 static void add_target(const struct head *h, const struct route *r, struct buf *out)
 {
-    if (r->strict != UNKNOWN_DROP || !r->cached) {
+    if (r->unknown != UNKNOWN_DROP || !r->cached) {
         buf_add_span(out, h->target);
         return;
     }
@@ -108,33 +108,51 @@ static void add_framing(bool body_chunked, uint64_t body_bytes, bool has_body, e
     }
 }
 
-void forward_head_format(const struct config *config, const struct head *h, struct span peer,
-                         const uint8_t peer_addr[16], struct span id, const struct route *r,
-                         bool is_fetch, bool body_chunked, uint64_t body_bytes, bool has_body,
-                         struct buf *out)
+/* A fetch's answer may be looked into: only encodings that can be unpacked are asked for. */
+static void add_accept_encoding(const struct forward *f, struct buf *out)
 {
-    bool is_trusted = cidr_contains(config->trusted, config->trusted_count, peer_addr);
+    if (field_has_token(f->head, FIELD_ACCEPT_ENCODING, SPAN_LIT("gzip")))
+        add_field(out, "Accept-Encoding", SPAN_LIT("gzip"));
+}
+
+static bool is_left_out(const struct forward *f, const struct field *field)
+{
+    if (field->id == FIELD_HOST || field->id == FIELD_CONTENT_LENGTH || field->id == FIELD_EXPECT ||
+        field->id == FIELD_VIA || is_forwarding(field->id) || field->id == FIELD_LARDER_WARM ||
+        field_is_hop_by_hop(f->head, field))
+        return true;
+    if (!f->is_fetch)
+        return false;
+    /* an answer that is nobody's must not depend on who asks */
+    bool is_nobodys = f->route->identity == IDENTITY_NONE && field_is_credential(field);
+    return is_client_condition(field->id) || is_nobodys || field->id == FIELD_ACCEPT_ENCODING;
+}
+
+void forward_head_format(const struct forward *f, struct buf *out)
+{
+    const struct head *h = f->head;
+    const struct config *c = f->config;
+    bool is_trusted = cidr_contains(c->trusted, c->trusted_count, gate_peer_addr(f->gate));
     /* an entry made for HEAD would have no body: the cache asks for the whole answer */
-    buf_add_span(out, is_fetch && h->method == METHOD_HEAD ? SPAN_LIT("GET") : h->method_text);
+    buf_add_span(out, f->is_fetch && h->method == METHOD_HEAD ? SPAN_LIT("GET") : h->method_text);
     buf_add_char(out, ' ');
-    add_target(h, r, out);
+    add_target(h, f->route, out);
     buf_add_str(out, " HTTP/1.1\r\n");
     add_field(out, "Host", h->host);
     for (unsigned i = 0; i < h->field_count; i++) {
-        const struct field *f = &h->fields[i];
-        if (f->id == FIELD_HOST || f->id == FIELD_CONTENT_LENGTH || f->id == FIELD_EXPECT ||
-            f->id == FIELD_VIA || is_forwarding(f->id) || field_is_hop_by_hop(h, f))
+        const struct field *field = &h->fields[i];
+        if (is_left_out(f, field))
             continue;
-        if (is_fetch && is_client_condition(f->id))
-            continue;
-        buf_add_span(out, f->name);
+        buf_add_span(out, field->name);
         buf_add_str(out, ": ");
-        buf_add_span(out, f->value);
+        buf_add_span(out, field->value);
         buf_add_str(out, "\r\n");
     }
-    add_forwarded(h, peer, is_trusted, out);
+    if (f->is_fetch)
+        add_accept_encoding(f, out);
+    add_forwarded(h, gate_peer(f->gate), is_trusted, out);
     add_via(h, out);
-    add_field(out, "X-Request-Id", id);
-    add_framing(body_chunked, body_bytes, has_body, h->method, out);
+    add_field(out, "X-Request-Id", f->id);
+    add_framing(f->body_chunked, f->body_bytes, f->has_body, h->method, out);
     buf_add_str(out, "\r\n");
 }

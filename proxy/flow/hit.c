@@ -8,54 +8,88 @@ static void release_entry(void *owner)
     entry_unref(owner);
 }
 
-static void log_hit(struct worker *w, const struct gate *g, const struct head *h,
-                    const struct lookup *l, const struct entry *e, uint64_t body_bytes,
-                    struct span id, unsigned status, mono_ms now)
+static void count_it(struct worker *w, const struct lookup *l, const struct entry *e, bool is_stale,
+                     uint64_t us)
 {
-    uint64_t us = mono_now_us() - gate_started_us(g);
     struct route_counters *c = &w->routes[l->route->index];
     count(&c->requests);
-    count(&c->hits);
-    if (status == 304)
-        count(&c->not_modified);
-    count_add(&c->body_bytes, body_bytes);
+    count(is_stale ? &c->stale : &c->hits);
+    if (is_stale)
+        count(&c->stale_while_revalidate);
+    count_add(&c->saved_us, e->fetch_us);
     hist_record(&c->hit_time, us);
+    count_values(w, e->value, e->value_count, is_stale ? VALUE_STALE : VALUE_HIT, e->fetch_us);
+}
+
+struct answered {
+    const struct lookup *l;
+    const struct entry *e;
+    struct span id;
+    unsigned status;
+    uint64_t body_bytes;
+    bool is_stale;
+};
+
+static void log_hit(struct worker *w, const struct gate *g, const struct head *h,
+                    const struct answered *a, mono_ms now)
+{
+    uint64_t us = mono_now_us() - gate_started_us(g);
+    struct route_counters *c = &w->routes[a->l->route->index];
+    count_it(w, a->l, a->e, a->is_stale, us);
+    if (a->status == 304)
+        count(&c->not_modified);
+    count_add(&c->body_bytes, a->body_bytes);
     struct access_record r = {.time_unix_ms = unix_now_ms(),
                               .method = h->method_text,
                               .target = h->target,
                               .client = gate_peer(g),
-                              .route = l->route->name,
-                              .key = span_of(e->key.text.p, e->key.primary_len),
-                              .request_id = id,
-                              .outcome = "hit",
-                              .status = status,
-                              .age_s = (uint32_t)entry_age_s(e, now),
-                              .body_bytes = body_bytes,
+                              .route = a->l->route->name,
+                              .key = cache_key_readable(&a->e->key),
+                              .request_id = a->id,
+                              .outcome = a->is_stale ? "stale" : "hit",
+                              .status = a->status,
+                              .age_s = (uint32_t)entry_age_s(a->e, now),
+                              .body_bytes = a->body_bytes,
                               .total_us = us};
     if (w->access)
         log_access(w->access, &r);
 }
 
 static void answer_hit(struct worker *w, struct gate *g, const struct head *h,
-                       const struct lookup *l, struct entry *e)
+                       const struct lookup *l, struct entry *e, struct span id, bool is_stale)
 {
-    char lines_block[512], id_block[128];
-    struct buf lines, id;
+    char lines_block[512];
+    struct buf lines;
     mono_ms now = mono_now_ms();
     buf_init_fixed(&lines, lines_block, sizeof(lines_block));
-    buf_init_fixed(&id, id_block, sizeof(id_block));
-    request_id_make(w, h, g, &id);
     bool is_304 = answer_is_not_modified(h, e);
     bool close = gate_must_close(g);
-    struct answer_lines parts = {
-        .entry = e, .id = buf_span(&id), .close = close, .keep_alive_10 = h->minor == 0};
+    struct answer_lines parts = {.entry = e,
+                                 .id = id,
+                                 .close = close,
+                                 .keep_alive_10 = h->minor == 0,
+                                 .detail = is_stale ? reason_name(REASON_WHILE_REVALIDATE) : NULL};
     answer_lines_format(&parts, now, &lines);
     struct span head = is_304 ? e->head_304 : e->head;
     struct span body = is_304 || h->method == METHOD_HEAD ? span_of(NULL, 0) : e->body;
     struct iovec iov[3] = {
         {(void *)head.p, head.len}, {lines.p, lines.len}, {(void *)body.p, body.len}};
-    log_hit(w, g, h, l, e, body.len, buf_span(&id), is_304 ? 304 : e->status, now);
+    struct answered a = {.l = l,
+                         .e = e,
+                         .id = id,
+                         .status = is_304 ? 304 : e->status,
+                         .body_bytes = body.len,
+                         .is_stale = is_stale};
+    log_hit(w, g, h, &a, now);
     gate_answer(g, iov, 3, close, release_entry, e);
+}
+
+/* Stale, or near its end: fetched anew in the background, and served as it is meanwhile. */
+static void refresh(struct worker *w, struct gate *g, const struct head *h, struct lookup *l,
+                    struct entry *e, struct span id)
+{
+    struct refresh r = {.w = w, .gate = g, .head = h, .l = l, .id = id};
+    (void)refresh_start(&r, e); /* if not now, then with the next request */
 }
 
 enum gate_verdict hit_on_head(void *arg, struct gate *g, const struct head *h)
@@ -65,16 +99,23 @@ enum gate_verdict hit_on_head(void *arg, struct gate *g, const struct head *h)
         return GATE_TAKE;
     struct lookup l;
     l.route = route_match(w->config->routes, w->config->route_count, h, &l.captures);
-    if (lookup_may_share(l.route, h) != REASON_NONE)
+    if (lookup_may_share(w->shared, l.route, h) != REASON_NONE || head_field(h, FIELD_LARDER_WARM))
         return GATE_TAKE;
     if (w->shared->is_control && w->shared->is_control(h))
         return GATE_TAKE;
-    if (lookup_build_key(w, &l, h, span_of(NULL, 0), NULL, w->key_block, sizeof(w->key_block)) !=
-        KEY_OK)
+    if (lookup_build_key(w->shared, &l, h, span_of(NULL, 0), NULL, w->key_block,
+                         sizeof(w->key_block)) != KEY_OK)
         return GATE_TAKE;
     struct entry *e = NULL;
-    if (lookup_find(w, &l, h, &e) != STORE_HIT)
+    enum store_result rc = lookup_find(w, &l, h, &e);
+    if (rc != STORE_HIT && rc != STORE_STALE)
         return GATE_TAKE;
-    answer_hit(w, g, h, &l, e);
+    char id_block[128];
+    struct buf id;
+    buf_init_fixed(&id, id_block, sizeof(id_block));
+    request_id_make(w, h, g, &id);
+    if (rc == STORE_STALE || refresh_is_due(w, l.route, e, mono_now_ms()))
+        refresh(w, g, h, &l, e, buf_span(&id));
+    answer_hit(w, g, h, &l, e, buf_span(&id), rc == STORE_STALE);
     return GATE_ANSWERED;
 }

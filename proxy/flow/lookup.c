@@ -1,31 +1,8 @@
 /* What the cache needs to know of a request: may its answer be shared, under which key and tags. */
 #include "flow-internal.h"
 
+#include <larder/flow/purge.h>
 #include <larder/http/vary.h>
-
-static const char *const reason_names[REASON_COUNT] = {
-    [REASON_NONE] = "",
-    [REASON_NOT_CACHED] = "route-not-cached",
-    [REASON_METHOD] = "method",
-    [REASON_AUTHORIZATION] = "authorization",
-    [REASON_COOKIE] = "cookie",
-    [REASON_KEY] = "no-key",
-    [REASON_BODY_TOO_LARGE] = "body-too-large-for-key",
-    [REASON_ABSENT] = "absent",
-    [REASON_EXPIRED] = "expired",
-    [REASON_INVALIDATED] = "invalidated",
-    [REASON_HIT_FOR_MISS] = "hit-for-miss",
-    [REASON_WAITERS_FULL] = "waiters-full",
-    [REASON_WAIT_TIMEOUT] = "wait-timeout",
-    [REASON_UNSTORABLE] = "answer-not-shared",
-    [REASON_UPGRADE] = "upgrade",
-    [REASON_NOMEM] = "out-of-memory",
-};
-
-const char *reason_name(enum reason r)
-{
-    return reason_names[r];
-}
 
 static bool keys_by(const struct route *r, enum param_source source)
 {
@@ -35,47 +12,149 @@ static bool keys_by(const struct route *r, enum param_source source)
     return false;
 }
 
-enum reason lookup_may_share(const struct route *r, const struct head *h)
+/* Credentials of which neither the key nor the route says whose they are. */
+static enum reason judge_credentials(const struct route *r, const struct head *h)
+{
+    unsigned left = request_credentials(h);
+    if (!left || r->identity == IDENTITY_NONE)
+        return REASON_NONE;
+    if (r->identity == IDENTITY_KEYED && route_has_identity(r, h))
+        return REASON_NONE;
+    if (r->fresh.share_authorized || keys_by(r, PARAM_AUTH))
+        left &= ~(unsigned)CREDENTIAL_AUTHORIZATION;
+    if (r->share_cookies || keys_by(r, PARAM_COOKIE))
+        left &= ~(unsigned)CREDENTIAL_COOKIE;
+    if (keys_by(r, PARAM_HEADER))
+        left &= ~(unsigned)CREDENTIAL_API_KEY;
+    if (left & CREDENTIAL_AUTHORIZATION)
+        return REASON_AUTHORIZATION;
+    if (left & CREDENTIAL_COOKIE)
+        return REASON_COOKIE;
+    return left ? REASON_API_KEY : REASON_NONE;
+}
+
+enum reason lookup_may_share(const struct shared *s, const struct route *r, const struct head *h)
 {
     if (!r->cached)
         return REASON_NOT_CACHED;
+    if (atomic_load_explicit(&s->switches[r->index].is_off, memory_order_relaxed))
+        return REASON_SWITCHED_OFF;
     if (h->has_upgrade)
         return REASON_UPGRADE;
     if (h->method != METHOD_GET && h->method != METHOD_HEAD && h->method != METHOD_POST &&
         h->method != METHOD_QUERY)
         return REASON_METHOD;
-    if (!r->fresh.share_authorized && head_field(h, FIELD_AUTHORIZATION) && !keys_by(r, PARAM_AUTH))
-        return REASON_AUTHORIZATION;
-    if (!r->share_cookies && head_field(h, FIELD_COOKIE) && !keys_by(r, PARAM_COOKIE))
-        return REASON_COOKIE;
-    return REASON_NONE;
+    return judge_credentials(r, h);
 }
 
-static void on_tag(void *arg, struct span tag)
+struct route_request lookup_request(const struct shared *s, const struct lookup *l,
+                                    const struct head *h, struct span body, const struct json *json)
 {
-    struct lookup *l = arg;
-    if (!tag_add(&l->tags, tag_of(tag)))
-        l->tags_overflow = true;
+    return (struct route_request){.head = h,
+                                  .captures = &l->captures,
+                                  .body = body,
+                                  .body_json = json,
+                                  .secret = s->config->secret,
+                                  .now_unix_s = unix_now_ms() / 1000};
 }
 
-enum key_result lookup_build_key(struct worker *w, struct lookup *l, const struct head *h,
+enum key_result lookup_build_key(const struct shared *s, struct lookup *l, const struct head *h,
                                  struct span body, const struct json *json, char *block,
                                  size_t block_len)
 {
-    struct route_request req = {.head = h,
-                                .captures = &l->captures,
-                                .body = body,
-                                .body_json = json,
-                                .secret = w->config->secret};
+    struct route_request req = lookup_request(s, l, h, body, json);
     buf_init_fixed(&l->key_text, block, block_len);
-    l->tags.count = 0;
-    l->tags_overflow = false;
-    enum key_result rc = route_key_build(l->route, &req, &l->key_text, on_tag, l, &l->why);
-    if (rc == KEY_OK && (l->key_text.failed || l->tags_overflow))
+    enum key_result rc = route_key_build(l->route, &req, &l->key_text, NULL, NULL, &l->why);
+    if (rc == KEY_OK && l->key_text.failed)
         return KEY_BYPASS;
     if (rc == KEY_OK)
         cache_key_init(&l->key, buf_span(&l->key_text));
     return rc;
+}
+
+/* --- tags --- */
+
+struct tagging {
+    struct values *values;
+    struct lookup *l;
+};
+
+static bool is_counted(const struct route *r, struct span label)
+{
+    for (unsigned i = 0; i < r->stats_by_count; i++)
+        if (span_eq(r->stats_by[i], label))
+            return true;
+    return !r->stats_by;
+}
+
+static void count_by(struct tagging *t, struct span text)
+{
+    struct lookup *l = t->l;
+    if (l->value_count == ENTRY_VALUES_MAX)
+        return;
+    uint16_t number = values_number(t->values, text);
+    for (unsigned i = 0; i < l->value_count; i++)
+        if (l->value[i] == number)
+            return;
+    l->value[l->value_count++] = number;
+}
+
+/* "courses|organization_id=123" is counted as "organization_id=123", whatever route it is of. */
+static void on_implicit_tag(void *arg, struct span tag)
+{
+    struct tagging *t = arg;
+    struct span pair, value, label;
+    tag_set_add(&t->l->tags, tag, false);
+    (void)span_split(tag, '|', &pair);
+    if (!pair.p)
+        return;
+    label = span_split(pair, '=', &value);
+    const struct param *p = route_param(t->l->route, label);
+    if (p && !p->secret && is_counted(t->l->route, label))
+        count_by(t, pair);
+}
+
+static void on_tag(void *arg, struct span tag)
+{
+    struct tagging *t = arg;
+    tag_set_add(&t->l->tags, tag, true);
+    count_by(t, tag);
+}
+
+static void add_own_tags(struct tagging *t, const struct head *h)
+{
+    char block[KEY_BYTES_MAX + 64];
+    struct buf text;
+    buf_init_fixed(&text, block, sizeof(block));
+    purge_key_tag_format(cache_key_readable(&t->l->key), &text);
+    tag_set_add(&t->l->tags, buf_span(&text), false);
+    bool has_failed = text.failed;
+    buf_init_fixed(&text, block, sizeof(block));
+    purge_path_tag_format(h->path, &text);
+    tag_set_add(&t->l->tags, buf_span(&text), false);
+    t->l->tags.is_full |= has_failed || text.failed;
+}
+
+void lookup_tags(const struct shared *s, struct lookup *l, const struct head *h, struct span body,
+                 const struct json *json)
+{
+    struct tagging t = {.values = s->values, .l = l};
+    struct route_request req = lookup_request(s, l, h, body, json);
+    struct template_source source = {.request = &req};
+    char block[KEY_BYTES_MAX];
+    struct buf again; /* the key anew: its tags fall out of the making */
+    const char *why;
+    tag_set_init(&l->tags);
+    l->value_count = 0;
+    buf_init_fixed(&again, block, sizeof(block));
+    if (route_key_build(l->route, &req, &again, on_implicit_tag, &t, &why) != KEY_OK)
+        l->tags.is_full = true;
+    add_own_tags(&t, h);
+    for (unsigned i = 0; i < l->route->tag_count; i++) {
+        const struct text_template *tag = &l->route->tags[i];
+        if (!tag->has_response && template_fill(tag, &source, on_tag, &t) < 0)
+            l->tags.is_full = true; /* an answer without its tag could not be taken back */
+    }
 }
 
 bool lookup_variant_key(const struct lookup *l, const struct head *h, struct span names,
@@ -109,7 +188,30 @@ enum store_result lookup_find(struct worker *w, const struct lookup *l, const st
             return STORE_MISS;
         }
     }
-    if (rc == STORE_HIT)
+    if (rc == STORE_HIT || rc == STORE_STALE)
         *ret_entry = e;
     return rc;
+}
+
+void count_values(struct worker *w, const uint16_t *numbers, unsigned count,
+                  enum value_counter what, uint64_t us)
+{
+    for (unsigned i = 0; i < count; i++) {
+        struct value_counters *c = &w->values[numbers[i]];
+        switch (what) {
+        case VALUE_STALE:
+        case VALUE_HIT:
+            count_add(what == VALUE_HIT ? &c->hits : &c->stale, 1);
+            count_add(&c->saved_us, us);
+            break;
+        case VALUE_COALESCED:
+            count_add(&c->coalesced, 1);
+            count_add(&c->misses, 1);
+            break;
+        case VALUE_MISS:
+            count_add(&c->misses, 1);
+            count_add(&c->upstream_us, us);
+            break;
+        }
+    }
 }

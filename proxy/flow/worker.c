@@ -7,6 +7,38 @@
 
 enum { DRAIN_POLL_MS = 20, ACCESS_QUEUE_BYTES = 1 << 20 };
 
+enum err_code shared_init(struct shared *s, struct err *err)
+{
+    const struct config *c = s->config;
+    uint8_t token[16];
+    bool has_failed = false;
+    random_bytes(token, sizeof(token));
+    hex_format(token, sizeof(token), s->warm_token);
+    s->switches = calloc(c->route_count, sizeof(*s->switches));
+    s->plans = calloc(c->route_count, sizeof(struct body_plan *));
+    s->values = values_new(c->cache.values_max);
+    if (!s->switches || !s->plans || !s->values)
+        return err_set(err, ERR_NOMEM, "start", "out of memory");
+    for (unsigned i = 0; i < c->route_count && !has_failed; i++) {
+        s->plans[i] = body_plan_new(&c->routes[i], &has_failed);
+        if (has_failed)
+            return err_set(err, ERR_CONFIG, "start",
+                           "route \"" SPAN_FMT "\" names more than 64 different JSON pointers of "
+                           "its answers; name fewer in store_if, ttl_if and tags",
+                           SPAN_ARG(c->routes[i].name));
+    }
+    return ERR_OK;
+}
+
+void shared_fini(struct shared *s)
+{
+    for (unsigned i = 0; s->plans && i < s->config->route_count; i++)
+        body_plan_free(s->plans[i]);
+    free(s->plans);
+    free(s->switches);
+    values_free(s->values);
+}
+
 static void on_refused(void *arg, struct gate *g, unsigned status, const char *why)
 {
     struct worker *w = arg;
@@ -69,12 +101,16 @@ struct worker *worker_new(unsigned index, struct shared *shared)
     list_init(&w->flows);
     list_init(&w->fetches);
     random_bytes(&w->id_seed, sizeof(w->id_seed));
+    random_bytes(&w->random, sizeof(w->random));
+    w->random |= 1; /* xorshift has no way out of 0 */
     w->routes = calloc(w->config->route_count, sizeof(*w->routes));
+    w->values = calloc(values_max(shared->values), sizeof(*w->values));
     w->loop = loop_new();
     w->drain_timer = w->loop ? timer_new(w->loop, on_drain_poll, w) : NULL;
     bool is_logged = !span_eq(w->config->log.access, SPAN_LIT("off"));
     w->access = is_logged ? access_queue_new(ACCESS_QUEUE_BYTES) : NULL;
-    if (!w->routes || !w->drain_timer || (is_logged && !w->access) || !make_pools(w)) {
+    if (!w->routes || !w->values || !w->drain_timer || (is_logged && !w->access) ||
+        !make_pools(w)) {
         worker_free(w);
         return NULL;
     }
@@ -160,12 +196,18 @@ void worker_free(struct worker *w)
     loop_free(w->loop);
     free(w->pools);
     free(w->routes);
+    free(w->values);
     free(w);
 }
 
 const struct route_counters *worker_route_counters(const struct worker *w)
 {
     return w->routes;
+}
+
+const struct value_counters *worker_value_counters(const struct worker *w)
+{
+    return w->values;
 }
 
 const struct worker_counters *worker_counters(const struct worker *w)

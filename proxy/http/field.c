@@ -38,6 +38,7 @@
     X(FIELD_IF_UNMODIFIED_SINCE, "if-unmodified-since", 'i', 'e')                                  \
     X(FIELD_KEEP_ALIVE, "keep-alive", 'k', 'e')                                                    \
     X(FIELD_LARDER_CACHE_CONTROL, "larder-cache-control", 'l', 'l')                                \
+    X(FIELD_LARDER_WARM, "larder-warm", 'l', 'm')                                                  \
     X(FIELD_LAST_MODIFIED, "last-modified", 'l', 'd')                                              \
     X(FIELD_PRAGMA, "pragma", 'p', 'a')                                                            \
     X(FIELD_PROXY_AUTHENTICATE, "proxy-authenticate", 'p', 'e')                                    \

@@ -229,6 +229,25 @@ enum store_verdict fresh_judge(const struct fresh_policy *policy, const struct h
     return STORE_YES;
 }
 
+void fresh_stale_windows(const struct fresh_policy *policy, const struct head *response,
+                         uint64_t *while_ms, uint64_t *error_ms)
+{
+    struct judgement j = {.policy = policy, .response = response};
+    if (policy->ignore_cache_control)
+        return;
+    read_cache_control(&j);
+    if (j.cc.flags & CC_HAS_SWR)
+        *while_ms = (uint64_t)j.cc.swr_s * 1000;
+    if (j.cc.flags & CC_HAS_SIE)
+        *error_ms = (uint64_t)j.cc.sie_s * 1000;
+    bool is_strict = j.cc.flags & (CC_MUST_REVALIDATE | CC_PROXY_REVALIDATE);
+    bool is_shared_only = (j.cc.flags & CC_HAS_S_MAXAGE) && !(j.cc.flags & CC_HAS_SWR);
+    if (is_strict || is_shared_only) /* s-maxage means proxy-revalidate, too */
+        *while_ms = 0;
+    if (is_strict || ((j.cc.flags & CC_HAS_S_MAXAGE) && !(j.cc.flags & CC_HAS_SIE)))
+        *error_ms = 0;
+}
+
 const char *store_verdict_name(enum store_verdict v)
 {
     static const char *const names[STORE_VERDICT_COUNT] = {
@@ -245,6 +264,12 @@ const char *store_verdict_name(enum store_verdict v)
         [STORE_NO_TTL] = "ttl",
         [STORE_NO_REQUEST_NO_STORE] = "request-no-store",
         [STORE_NO_EVENT_STREAM] = "event-stream",
+        [STORE_NO_JSON_INVALID] = "json-invalid",
+        [STORE_NO_JSON_ERROR] = "json-error",
+        [STORE_NO_STORE_IF] = "store-if",
+        [STORE_NO_TTL_IF] = "ttl-if",
+        [STORE_NO_TAGS] = "too-many-tags",
+        [STORE_NO_IDENTITY] = "identity",
     };
     return (unsigned)v < STORE_VERDICT_COUNT ? names[v] : "unknown";
 }

@@ -72,6 +72,7 @@ struct exchange *exchange_start(struct upstream_pool *p, const struct exchange_r
     x->arg = arg;
     x->method = req->method;
     x->body_kind = req->body_kind;
+    x->is_low = req->is_low;
     x->body_chunked = req->body_chunked;
     x->send_ended = req->body_kind != EXCHANGE_STREAMED_BODY;
     x->started_us = mono_now_us();

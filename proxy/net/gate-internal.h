@@ -51,6 +51,7 @@ struct gate {
     bufferevent_data_cb evhttp_read, evhttp_write;
     bufferevent_event_cb evhttp_event;
     int fd;
+    bool is_local;
     char peer[48];
     uint8_t peer_addr[16];
 

@@ -9,6 +9,7 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -153,6 +154,12 @@ static void note_peer(struct gate *g)
 {
     struct sockaddr_storage ss;
     socklen_t len = sizeof(ss);
+    if (getpeername(g->fd, (struct sockaddr *)&ss, &len) == 0 && ss.ss_family == AF_UNIX) {
+        g->is_local = true; /* no address: all zero is in nobody's network */
+        snprintf(g->peer, sizeof(g->peer), "unix");
+        return;
+    }
+    len = sizeof(ss);
     if (getpeername(g->fd, (struct sockaddr *)&ss, &len) != 0)
         return;
     g->peer_addr[10] = g->peer_addr[11] = 0xff;
@@ -317,6 +324,11 @@ void gates_free(struct gates *gs)
 struct span gate_peer(const struct gate *g)
 {
     return span_str(g->peer);
+}
+
+bool gate_is_local(const struct gate *g)
+{
+    return g->is_local;
 }
 
 const uint8_t *gate_peer_addr(const struct gate *g)

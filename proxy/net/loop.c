@@ -16,8 +16,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
 
-enum { FRONTS_MAX = CONFIG_LISTEN_MAX + 1, SIGNALS_MAX = 4, BACKLOG = 1024, ACCEPT_PAUSE_MS = 100 };
+enum { FRONTS_MAX = CONFIG_LISTEN_MAX + 2, SIGNALS_MAX = 4, BACKLOG = 1024, ACCEPT_PAUSE_MS = 100 };
 
 struct front {
     struct evhttp *http;
@@ -188,14 +191,10 @@ static struct evconnlistener *bind_listener(struct loop *l, struct address *addr
     return listener;
 }
 
-enum err_code loop_listen(struct loop *l, struct address *addr, const struct config *config,
-                          const struct gate_ops *ops, void *arg, bool is_control, struct err *err)
+static enum err_code add_front(struct loop *l, struct evconnlistener *listener,
+                               const struct config *config, const struct gate_ops *ops, void *arg,
+                               bool is_control, struct err *err)
 {
-    if (l->front_count == FRONTS_MAX)
-        return err_set(err, ERR_TOO_LARGE, "listen", "more than %d listeners", FRONTS_MAX);
-    struct evconnlistener *listener = bind_listener(l, addr, err);
-    if (!listener)
-        return ERR_IO;
     struct front *f = &l->fronts[l->front_count];
     f->http = evhttp_new(l->base);
     f->gates = f->http ? gates_new(l->base, f->http, config, ops, arg, is_control) : NULL;
@@ -213,6 +212,54 @@ enum err_code loop_listen(struct loop *l, struct address *addr, const struct con
     evconnlistener_set_error_cb(listener, on_accept_error);
     l->front_count++;
     return ERR_OK;
+}
+
+enum err_code loop_listen(struct loop *l, struct address *addr, const struct config *config,
+                          const struct gate_ops *ops, void *arg, bool is_control, struct err *err)
+{
+    if (l->front_count == FRONTS_MAX)
+        return err_set(err, ERR_TOO_LARGE, "listen", "more than %d listeners", FRONTS_MAX);
+    struct evconnlistener *listener = bind_listener(l, addr, err);
+    return listener ? add_front(l, listener, config, ops, arg, is_control, err) : ERR_IO;
+}
+
+/* A socket left behind by a run that ended badly is in the way; one that answers is another's. */
+static bool remove_leftover(const struct sockaddr_un *sa)
+{
+    struct stat st;
+    if (lstat(sa->sun_path, &st) != 0 || !S_ISSOCK(st.st_mode))
+        return errno == ENOENT;
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    bool is_alive = fd >= 0 && connect(fd, (const struct sockaddr *)sa, sizeof(*sa)) == 0;
+    if (fd >= 0)
+        close(fd);
+    return !is_alive && unlink(sa->sun_path) == 0;
+}
+
+enum err_code loop_listen_socket(struct loop *l, const char *path, unsigned mode,
+                                 const struct config *config, const struct gate_ops *ops, void *arg,
+                                 struct err *err)
+{
+    struct sockaddr_un sa = {.sun_family = AF_UNIX};
+    if (l->front_count == FRONTS_MAX || strlen(path) >= sizeof(sa.sun_path))
+        return err_set(err, ERR_TOO_LARGE, path, "a socket's path has at most %zu bytes",
+                       sizeof(sa.sun_path) - 1);
+    snprintf(sa.sun_path, sizeof(sa.sun_path), "%s", path);
+    if (!remove_leftover(&sa))
+        return err_set(err, ERR_IO, path, "is there already, and no socket left behind");
+    mode_t old = umask(0777); /* nobody gets in before its permissions are set */
+    struct evconnlistener *listener =
+        evconnlistener_new_bind(l->base, NULL, NULL, LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC,
+                                BACKLOG, (struct sockaddr *)&sa, sizeof(sa));
+    int saved = errno;
+    umask(old);
+    if (!listener)
+        return err_set(err, ERR_IO, path, "cannot be listened on: %s", strerror(saved));
+    if (chmod(path, mode) != 0) {
+        evconnlistener_free(listener);
+        return err_set(err, ERR_IO, path, "its permissions cannot be set: %s", strerror(errno));
+    }
+    return add_front(l, listener, config, ops, arg, true, err);
 }
 
 void loop_drain(struct loop *l)

@@ -72,13 +72,14 @@ size_t reply_problem_format(const struct problem *p, struct buf *out)
 }
 
 void reply_json_head_format(unsigned status, size_t body_bytes, bool close, bool keep_alive_10,
-                            struct buf *out)
+                            struct span extra_fields, struct buf *out)
 {
     add_status_line(out, status);
     buf_add_str(out, "Content-Type: application/json\r\nCache-Control: no-store\r\n"
                      "Content-Length: ");
     buf_add_u64(out, body_bytes);
     buf_add_str(out, "\r\n");
+    buf_add_span(out, extra_fields);
     add_connection(out, close, keep_alive_10);
     buf_add_str(out, "\r\n");
 }

@@ -39,7 +39,7 @@ struct upstream_pool {
     struct list idle[CONFIG_SERVERS_MAX], busy;
     unsigned conns[CONFIG_SERVERS_MAX]; /* idle, connecting and busy ones */
     struct list waiting, exchanges;
-    unsigned waiting_count, next_server;
+    unsigned waiting_count, next_server, busy_count;
     struct event *refill; /* keeps min_idle open */
     bool is_stopping;
 };
@@ -70,7 +70,7 @@ struct exchange {
     void *arg;
     enum method method;
     enum exchange_body_kind body_kind;
-    bool body_chunked, send_ended, is_sent, is_retried, is_paused, is_dead;
+    bool is_low, body_chunked, send_ended, is_sent, is_retried, is_paused, is_dead;
     unsigned depth; /* callbacks on the stack: freed when the last returns */
     unsigned tried; /* servers whose connecting failed */
     uint64_t first_byte_timeout_ms, started_us, head_us;

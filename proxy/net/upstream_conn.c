@@ -312,6 +312,7 @@ struct conn *conn_open(struct upstream_pool *p, unsigned server, struct exchange
         goto fail;
     list_push_back(&p->busy, &c->link);
     p->conns[server]++;
+    p->busy_count++;
     p->u->active++;
     p->u->connects++;
     if (x)
@@ -333,6 +334,7 @@ void conn_use(struct conn *c, struct exchange *x)
     list_remove(&c->link);
     list_push_back(&p->busy, &c->link);
     p->u->idle--;
+    p->busy_count++;
     p->u->active++;
     c->state = CONN_HEAD;
     c->is_reused = true;

@@ -114,12 +114,34 @@ static bool has_room(const struct upstream_pool *p)
     return false;
 }
 
-void pool_assign(struct exchange *x)
+/* Exchanges that give way take at most half of the connections, and none that another waits for. */
+static bool may_start(const struct exchange *x)
+{
+    const struct upstream_pool *p = x->pool;
+    unsigned most = p->u->config.max_connections * p->u->server_count / 2;
+    return !x->is_low || p->busy_count < (most ? most : 1);
+}
+
+/* In the order of their coming, but those that give way behind all others. */
+static void enqueue(struct exchange *x)
 {
     struct upstream_pool *p = x->pool;
-    if (assign_idle(x) || assign_new(x))
+    struct list *before = &p->waiting;
+    while (!x->is_low && before->prev != &p->waiting &&
+           container_of(before->prev, struct exchange, in_queue)->is_low)
+        before = before->prev;
+    list_push_back(before, &x->in_queue);
+    p->waiting_count++;
+    p->u->waiting++;
+}
+
+void pool_assign(struct exchange *x)
+{
+    enum { LOW_WAITS_TIMES = 12 };
+    struct upstream_pool *p = x->pool;
+    if (may_start(x) && (assign_idle(x) || assign_new(x)))
         return;
-    if (has_room(p)) { /* no descriptor or no memory for a connection */
+    if (may_start(x) && has_room(p)) { /* no descriptor or no memory for a connection */
         exchange_fail_later(x, UPSTREAM_REFUSED);
         return;
     }
@@ -127,11 +149,9 @@ void pool_assign(struct exchange *x)
         exchange_fail_later(x, UPSTREAM_QUEUE_FULL);
         return;
     }
-    uint64_t ms = p->u->config.queue_timeout_ms;
+    uint64_t ms = p->u->config.queue_timeout_ms * (x->is_low ? LOW_WAITS_TIMES : 1);
     struct timeval tv = {.tv_sec = (time_t)(ms / 1000), .tv_usec = (suseconds_t)(ms % 1000 * 1000)};
-    list_push_back(&p->waiting, &x->in_queue);
-    p->waiting_count++;
-    p->u->waiting++;
+    enqueue(x);
     x->error = UPSTREAM_QUEUE_TIMEOUT;
     event_add(x->kick, &tv);
 }
@@ -144,7 +164,7 @@ void pool_serve_queue(struct upstream_pool *p)
     bool has_idle = false;
     for (unsigned s = 0; s < p->u->server_count && !has_idle; s++)
         has_idle = !list_is_empty(&p->idle[s]);
-    if (!has_idle && !has_room(p))
+    if ((!has_idle && !has_room(p)) || !may_start(x))
         return;
     list_remove(&x->in_queue);
     p->waiting_count--;
@@ -152,6 +172,12 @@ void pool_serve_queue(struct upstream_pool *p)
     event_del(x->kick);
     x->error = UPSTREAM_OK;
     pool_assign(x);
+}
+
+static void busy_ended(struct upstream_pool *p)
+{
+    p->busy_count--;
+    p->u->active--;
 }
 
 void pool_conn_gone(struct conn *c)
@@ -162,7 +188,7 @@ void pool_conn_gone(struct conn *c)
     if (c->state == CONN_IDLE)
         p->u->idle--;
     else
-        p->u->active--;
+        busy_ended(p);
 }
 
 void pool_conn_idle(struct conn *c)
@@ -172,7 +198,7 @@ void pool_conn_idle(struct conn *c)
     list_push_front(&p->idle[c->server], &c->link);
     c->state = CONN_IDLE;
     c->x = NULL;
-    p->u->active--;
+    busy_ended(p);
     p->u->idle++;
     conn_set_deadline(c, p->u->config.idle_timeout_ms);
     pool_serve_queue(p);

@@ -47,7 +47,8 @@ def test_an_unstorable_answer_releases_the_waiters_each_to_its_own_fetch(larder_
     assert len(set(bodies)) == 8, "each client has its own answer"
     assert flask_app.count("hold-private-1") == 8
     again = larder.request("GET", "/hold/private-1")
-    assert "hit-for-miss" in again.headers["Cache-Status"]
+    assert "private" in again.headers["Cache-Status"]
+    assert larder.counter("totals.hit_for_miss") == 1
 
 
 def test_waiters_have_a_cap_and_a_deadline(larder_factory, flask_app):

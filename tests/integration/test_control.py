@@ -67,11 +67,13 @@ def test_warm_fills_what_clients_then_hit(larder_factory, flask_app):
     larder = larder_factory(config(flask_app, COURSES))
     urls = [f"/api/courses?organization_id={i}&semester=1" for i in range(10)]
     answer = larder.control("POST", "/api/cache/warm",
-                            body=json.dumps({"urls": urls + ["/status/500"], "concurrency": 3}))
+                            body=json.dumps({"urls": urls + ["/status/500"], "concurrency": 3,
+                                             "wait": True}))
     result = answer.json()
     assert (result["warmed"], result["failed"], result["status"]) == (10, 1, "partial")
-    assert all(r["stored"] and r["outcome"] == "uri-miss" for r in result["results"][:10])
-    assert result["results"][10]["status"] == 500
+    items = result["job"]["items"]
+    assert all(r["stored"] and r["outcome"] == "uri-miss" for r in items[:10])
+    assert items[10]["status"] == 500
     fill(larder, 10)
     assert larder.stats()["routes"]["courses"]["hits"] == 10
     assert flask_app.count("courses") == 10

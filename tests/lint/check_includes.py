@@ -14,7 +14,8 @@ MAY = {"base": [], "http": ["base"], "cache": ["base", "http"], "config": ["base
        "main": ["base", "http", "cache", "config", "net", "flow", "control"]}
 LIBRARIES = [(re.compile(r"yajl/"), {"base"}),
              (re.compile(r"xxhash"), {"base"}),
-             (re.compile(r"openssl/(crypto|evp|hmac|rand|sha)\.h"), {"base", "net"}),
+             (re.compile(r"zlib\.h"), {"base"}),
+             (re.compile(r"openssl/(crypto|err|evp|hmac|pem|rand|sha)\.h"), {"base", "net"}),
              (re.compile(r"openssl/"), {"net"}),
              (re.compile(r"event2/buffer\.h"), {"net", "flow", "control"}),
              (re.compile(r"event2/"), {"net"}),

@@ -4,6 +4,7 @@
  * choose the variant) and PASS (hit-for-miss: the answer was not storable, do not queue for it).
  * Thread  any, after publication; before it the maker's alone
  * Memory  entry_ref/entry_unref; the last unref frees. The store holds one reference of its own.
+ * Source  RFC 9111 section 4.2 (freshness); RFC 5861 (stale-while-revalidate, stale-if-error)
  */
 #ifndef LARDER_CACHE_ENTRY_H
 #define LARDER_CACHE_ENTRY_H
@@ -15,6 +16,8 @@
 #include <stdatomic.h>
 
 enum entry_kind { ENTRY_RESPONSE, ENTRY_VARY, ENTRY_PASS };
+
+enum { ENTRY_TAGS_MAX = 4096, ENTRY_VALUES_MAX = 8 };
 
 /* A key as the store wants it. A variant's text is its primary text and the secondary key behind
  * it; both lie in the shard of the primary, so that one lock orders them. */
@@ -29,6 +32,10 @@ void cache_key_init(struct cache_key *k, struct span primary_text);
 /* <text> starts with the primary key's text. */
 void cache_key_init_variant(struct cache_key *k, struct span text, size_t primary_len);
 bool cache_key_eq(const struct cache_key *a, const struct cache_key *b);
+/* What people see of it: the primary text, of a template's key without the route behind it. */
+struct span cache_key_readable(const struct cache_key *k);
+
+struct tag_link; /* the store's index by tag */
 
 struct entry {
     _Atomic uint32_t refs;
@@ -36,12 +43,20 @@ struct entry {
     uint8_t kind;            /* enum entry_kind */
     uint16_t route;          /* index of the route, for budgets and counts */
     uint16_t status;
-    uint16_t queue_state;         /* the store's: whether the eviction queues hold it */
-    struct cache_key key;         /* text lies in this allocation */
-    struct tag_stamp tags;        /* epochs as they were before the fetch began */
+    uint16_t queue_state; /* the store's: whether the eviction queues hold it */
+    struct cache_key key; /* text lies in this allocation */
+    unsigned tag_count;
+    const uint64_t *tags;
+    uint64_t began;               /* number of the last invalidation when its fetch began */
+    _Atomic uint64_t checked;     /* ... when its tags were looked at last */
+    _Atomic mono_ms soft_ms;      /* stale since then by a soft invalidation; 0: not */
+    _Atomic mono_ms retry_ms;     /* a refresh failed: none before then */
     mono_ms stored_mono_ms;       /* when the answer was complete */
     uint64_t age_at_store_ms;     /* its age then, RFC 9111 section 4.2.3 */
     uint64_t lifetime_ms;         /* freshness lifetime left when stored */
+    uint64_t while_ms;            /* may be served stale so long, while it is refreshed */
+    uint64_t error_ms;            /* ... where the upstream fails or is too slow */
+    uint64_t fetch_us;            /* what the upstream took: what a hit saves */
     int64_t last_modified_unix_s; /* -1: none */
     size_t bytes;                 /* all that it costs, with overhead: what budgets count */
     struct span head;     /* status line and fields, each with CRLF; no empty line, no framing
@@ -49,21 +64,33 @@ struct entry {
     struct span head_304; /* the same for a 304 to If-None-Match */
     struct span body;     /* ENTRY_VARY: the names, as vary_names() writes them */
     struct span etag;     /* with quotes; empty: none */
+    struct span target;   /* path and query of the request that brought it; empty: not kept */
+    struct span host;     /* its Host */
+    bool is_refetchable;  /* a GET of target alone brings it again, for anybody */
+    struct span tag_text; /* of the tags that have names, each with a NUL behind it */
+    unsigned value_count; /* of the parameter values and tags that are counted apart */
+    uint16_t value[ENTRY_VALUES_MAX];
     _Atomic uint64_t hits;
     /* the store's own */
     struct entry *chain;
     struct list in_all, in_route, in_expiry;
+    struct tag_link *links; /* tag_count of them */
 };
 
 struct entry_parts {
     enum entry_kind kind;
     uint16_t route, status;
     const struct cache_key *key;
-    const struct tag_stamp *tags;
+    const uint64_t *tags;
+    unsigned tag_count; /* at most ENTRY_TAGS_MAX */
+    uint64_t began;
     mono_ms stored_mono_ms;
-    uint64_t age_at_store_ms, lifetime_ms;
+    uint64_t age_at_store_ms, lifetime_ms, while_ms, error_ms, fetch_us;
     int64_t last_modified_unix_s;
-    struct span head, head_304, body, etag;
+    struct span head, head_304, body, etag, target, host, tag_text;
+    bool is_refetchable;
+    unsigned value_count;
+    const uint16_t *value;
 };
 
 /* Copies all parts into one block. NULL: no memory. The caller owns the one reference. */
@@ -71,7 +98,19 @@ struct entry *entry_new(const struct entry_parts *parts);
 struct entry *entry_ref(struct entry *e); /* returns e */
 void entry_unref(struct entry *e);        /* NULL is fine */
 void entry_unrefp(struct entry **e);
-bool entry_is_fresh(const struct entry *e, mono_ms now);
+
+/* How it may be used at <now>, as far as time and soft invalidations say. */
+enum entry_use {
+    ENTRY_FRESH,
+    ENTRY_STALE_WHILE, /* stale: at once, and refreshed meanwhile */
+    ENTRY_STALE_ERROR, /* stale: where the upstream fails */
+    ENTRY_OVER,
+};
+enum entry_use entry_use_at(const struct entry *e, mono_ms now);
+/* When it is of no use any more, whatever happens. */
+mono_ms entry_over_ms(const struct entry *e);
+/* May it be served in place of an upstream's failure (also within stale-while-revalidate)? */
+bool entry_may_hide_error(const struct entry *e, mono_ms now);
 uint64_t entry_age_s(const struct entry *e, mono_ms now);
 /* Seconds of freshness left; negative once stale. */
 int64_t entry_ttl_s(const struct entry *e, mono_ms now);

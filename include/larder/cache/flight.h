@@ -12,6 +12,7 @@ struct flight;
 enum flight_outcome {
     FLIGHT_ANSWER, /* entry is the answer (stored or not); a waiter of another variant asks anew */
     FLIGHT_UNSTORABLE, /* the answer was one client's own: each waiter fetches for itself */
+    FLIGHT_OVERTAKEN,  /* an invalidation came before the waiter did: it asks anew */
     FLIGHT_FAILED,     /* no answer came: error says why, and all share it */
 };
 
@@ -26,12 +27,15 @@ struct flight_result {
  * thread that landed the flight, without a lock held, exactly once. */
 struct flight_waiter {
     struct flight_waiter *next;
+    uint64_t joined; /* the store's: number of the last invalidation when it joined */
     void (*on_landed)(struct flight_waiter *w, const struct flight_result *r);
 };
 
 /* The leader's view; the reference from STORE_LEAD keeps the flight alive until store_land(). */
 const struct cache_key *flight_key(const struct flight *f);
-const struct tag_stamp *flight_tags(const struct flight *f); /* with the epochs at its start */
+const struct tag_set *flight_tags(const struct flight *f);
+uint64_t flight_began(const struct flight *f); /* number of the last invalidation at its start */
 unsigned flight_waiting(const struct flight *f);
+bool flight_is_alone(const struct flight *f); /* nobody may join it: hit-for-miss */
 
 #endif

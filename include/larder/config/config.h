@@ -32,23 +32,61 @@ struct cidr {
     unsigned prefix_bits; /* of 128 */
 };
 
+enum control_scope {
+    SCOPE_READ = 1 << 0,
+    SCOPE_INVALIDATE = 1 << 1,
+    SCOPE_WARM = 1 << 2,
+    SCOPE_ADMIN = 1 << 3, /* switches, and all the others */
+};
+
+struct token_config {
+    struct span name; /* for the audit; never the token itself */
+    struct span token;
+    unsigned scopes; /* enum control_scope */
+    /* Bound to these tags ("org:123") and parameter values ("organization_id=123"): it may name
+     * nothing wider. 0: unbound. */
+    unsigned bound_count;
+    struct span *bound;
+};
+
 struct control_config {
     bool enabled; /* a control listener is configured (default: 127.0.0.1:8081) */
     struct address listen;
-    bool mount;           /* also at /api/cache/ and /health/ on the public listeners */
-    struct span token;    /* empty: none */
-    unsigned allow_count; /* who may change things without a token; default loopback */
+    bool mount;         /* also at /api/cache/ and /health/ on the public listeners */
+    struct span socket; /* path of a Unix socket, NUL-terminated; empty: none */
+    unsigned socket_mode;
+    unsigned token_count;
+    struct token_config *tokens;
+    unsigned allow_count; /* who may call without a token; default loopback */
     struct cidr allow[32];
 };
 
+/* A warm job of the config. */
+enum warm_event { WARM_AT_START = 1 << 0, WARM_AFTER_INVALIDATION = 1 << 1 };
+
+struct warm_config {
+    struct span name;
+    struct span spec;  /* the members that POST /api/cache/warm takes, as canonical JSON */
+    unsigned events;   /* enum warm_event */
+    uint64_t every_ms; /* 0: not */
+    unsigned clock_count;
+    const struct wallclock *clocks[UNTIL_MAX];
+};
+
 struct config_block;
+struct config_object;
 
 struct config {
-    struct config_block *blocks; /* all memory that it owns */
+    struct config_block *blocks;   /* all memory that it owns */
+    struct config_object *objects; /* and all else */
     unsigned listen_count;
     struct address listen[CONFIG_LISTEN_MAX];
     unsigned workers; /* resolved: at least 1 */
     struct control_config control;
+    unsigned warm_count;
+    struct warm_config *warms;
+    struct span state_dir; /* where the hottest keys are kept for the next start; empty: nowhere */
+    struct span warm_dir;  /* files with values for warm jobs stand here; empty: none may be read */
     unsigned upstream_count;
     struct upstream_config *upstreams;
     unsigned route_count;
@@ -58,6 +96,10 @@ struct config {
         unsigned waiters_max;
         uint64_t wait_timeout_ms; /* a coalesced request waits so long, then fetches itself */
         uint64_t pass_memory_ms;  /* hit-for-miss lasts so long */
+        unsigned tags_max;        /* of one answer; with more it is not stored */
+        unsigned values_max;      /* parameter values and tags that are counted apart */
+        unsigned refreshes_max;   /* background refreshes at once, for each worker */
+        uint64_t retry_ms;        /* after a failed refresh none of the same answer within this */
     } cache;
     struct {
         uint64_t head_bytes, body_bytes, key_body_bytes; /* key_body_bytes: bodies read for keys */
@@ -92,6 +134,9 @@ void config_explain(const struct config *c, struct buf *out);
 
 /* The members of all objects as a JSON Schema (conf/larder.schema.json, less its white space). */
 void config_schema_format(struct buf *out);
+
+/* "500ms", "90s", "10m", "2h", "1d" as milliseconds; false: none. */
+bool config_duration_parse(struct span s, uint64_t *ret_ms);
 
 bool cidr_contains(const struct cidr *list, unsigned count, const uint8_t addr[16]);
 

@@ -6,9 +6,16 @@
 #define LARDER_CONFIG_ROUTE_H
 
 #include <larder/base/json.h>
+#include <larder/config/cond.h>
 #include <larder/http/fresh.h>
 
-enum { ROUTE_CAPTURES_MAX = 8, ROUTE_PARAMS_MAX = 16, ROUTE_METHODS_MAX = 12 };
+enum { ROUTE_CAPTURES_MAX = 8, ROUTE_PARAMS_MAX = 24, ROUTE_METHODS_MAX = 12 };
+
+struct jwt_key;
+struct wallclock;
+
+enum { TEMPLATE_PARAMS_MAX = 8, TTL_RULES_MAX = 8, UNTIL_MAX = 8, TEMPLATE_VALUES_MAX = 4000 };
+enum { ENTRY_LABELS_MAX = 8 };
 
 enum param_source {
     PARAM_PATH,   /* path.id: a capture, decoded */
@@ -18,13 +25,29 @@ enum param_source {
     PARAM_JSON,   /* json.a.b, or the pointer /a/b: of the request body */
     PARAM_FORM,   /* form.user: of an urlencoded body */
     PARAM_AUTH,   /* auth: Authorization, always as HMAC */
+    PARAM_JWT,    /* a claim of a verified token; the pointer is its name */
+};
+
+/* What the API means by a parameter ("params"). */
+struct param_decl {
+    struct span name;
+    enum { DECL_STRING, DECL_INT, DECL_NUMBER, DECL_BOOL } type;
+    enum { DECL_CASE_KEEP, DECL_CASE_LOWER, DECL_CASE_UPPER } letter_case;
+    bool is_ignored; /* changes no answer */
+    bool has_default;
+    struct span fallback; /* canonical: what an absent one means */
 };
 
 struct param {
     enum param_source source;
-    struct span name;  /* as the request has it; JSON: the pointer */
-    struct span label; /* as readable keys have it: "organization_id" */
-    bool secret;       /* enters keys as HMAC only */
+    struct span name;              /* as the request has it; JSON: the pointer */
+    struct span label;             /* as readable keys have it: "organization_id" */
+    bool secret;                   /* enters keys as HMAC only */
+    const struct param_decl *decl; /* NULL: as it comes */
+    /* PARAM_JWT: where the token stands (a header's or a cookie's name), and its key */
+    struct span token_name;
+    bool is_token_cookie;
+    const struct jwt_key *jwt;
 };
 
 struct key_piece {       /* of a key template such as "{query.model}:{query.country}" */
@@ -37,6 +60,45 @@ struct path_segment {
     bool is_capture;     /* {id}: one whole segment, not empty */
     bool is_rest;        /* {rest...} or a final *: all that is left */
     struct span name;    /* of a capture; of a rest, empty for * */
+};
+
+/* A text with values in it: "org:{query.organization_id}", "room:{response./room/id}". */
+struct text_template {
+    struct span text; /* as in the file */
+    unsigned piece_count;
+    struct template_piece {
+        struct span literal; /* before the value; may be empty */
+        enum { PIECE_END, PIECE_REQUEST, PIECE_RESPONSE } kind;
+        struct param param;  /* of the request */
+        struct span pointer; /* of the answer's JSON; a token * is any one */
+    } * pieces;
+    bool has_request, has_response, needs_body;
+    unsigned max;       /* values of the answer beyond which only <coarse> is put on it */
+    struct span coarse; /* "room:*": whoever invalidates a "room:..." invalidates this, too */
+};
+
+/* What a write that the app accepted takes back. */
+struct write_rules {
+    unsigned tag_count;
+    struct text_template *tags;
+    unsigned key_count;
+    struct text_template *keys; /* globs over readable keys */
+    unsigned route_count;
+    struct write_route {
+        unsigned route;
+        unsigned param_count;
+        struct {
+            const struct param *param;
+            struct text_template value;
+        } params[TEMPLATE_PARAMS_MAX];
+    } * routes;
+    bool is_soft;
+    bool needs_body; /* values come from the request's body */
+};
+
+struct ttl_rule {
+    const struct cond *cond;
+    uint64_t ttl_ms; /* 0: not stored */
 };
 
 struct route {
@@ -57,11 +119,35 @@ struct route {
     struct key_piece *pieces;
     unsigned ignore_count;
     struct span *ignore; /* query names, `*` at the end stands for any rest */
-    enum { UNKNOWN_FORWARD, UNKNOWN_REJECT, UNKNOWN_DROP } strict; /* parameters outside key */
-    bool key_host;                                                 /* the Host is part of the key */
+    unsigned decl_count;
+    struct param_decl *decls;
+    /* query parameters that neither key nor params name: forwarded but not in the key, answered
+       400, taken off, or part of the key */
+    enum { UNKNOWN_FORWARD, UNKNOWN_REJECT, UNKNOWN_DROP, UNKNOWN_KEY } unknown;
+    /* whose answer it is: params[param_count..] say so, which are part of the key */
+    enum { IDENTITY_UNSTATED, IDENTITY_NONE, IDENTITY_KEYED } identity;
+    unsigned identity_count;
+    bool key_host; /* the Host is part of the key */
     struct fresh_policy fresh;
-    bool vary_ignored;  /* "vary": "ignore" */
-    bool share_cookies; /* "cookies": "share": requests with cookies are answered alike */
+    uint64_t while_ms, error_ms; /* may be served stale so long */
+    uint64_t error_budget_ms;    /* ... in an upstream's failure, in all on a day; 0: no limit */
+    uint64_t deadline_ms;        /* slower than this, and something stale is there; 0: none */
+    unsigned refresh_ahead;      /* XFetch's beta in percent; 0: off */
+    unsigned jitter_percent;     /* lifetimes are shorter by up to this */
+    unsigned until_count;
+    const struct wallclock *until[UNTIL_MAX]; /* lifetimes end at the next of them */
+    const struct cond *store_if;              /* NULL: none */
+    unsigned ttl_rule_count;
+    struct ttl_rule ttl_rules[TTL_RULES_MAX];
+    bool store_errors; /* "json_errors": "store": the safe default for JSON is off */
+    unsigned tag_count;
+    struct text_template *tags;
+    const struct write_rules *on_write; /* NULL: none */
+    unsigned stats_by_count;            /* labels counted apart; stats_by NULL: all but secrets */
+    struct span *stats_by;
+    uint32_t config_line; /* where it stands in the file */
+    bool vary_ignored;    /* "vary": "ignore" */
+    bool share_cookies;   /* "cookies": "share": requests with cookies are answered alike */
     uint64_t max_bytes, max_entries, max_object_bytes; /* 0: no limit of its own */
     uint64_t body_limit_bytes;
     uint64_t first_byte_timeout_ms; /* 0: the upstream's */
@@ -84,12 +170,14 @@ struct route_request {
     struct span body;             /* where needs_body: whole, decoded from its framing */
     const struct json *body_json; /* parsed, where the route wants JSON; NULL: not JSON */
     struct span secret;
+    int64_t now_unix_s; /* for tokens' lifetimes */
 };
 
 enum key_result {
     KEY_OK,
-    KEY_BYPASS, /* no key can be made (body is no JSON, too long): pass, do not cache */
-    KEY_REJECT, /* strict: an unknown parameter; *ret_why names it: 400 */
+    KEY_BYPASS,      /* no key can be made (body is no JSON, too long): pass, do not cache */
+    KEY_REJECT,      /* an unknown parameter, or one of the wrong type; *ret_why names it: 400 */
+    KEY_NO_IDENTITY, /* a token that says whose answer it would be does not hold: pass */
 };
 
 /* Appends the request's readable, canonical key to <key> (empty before), and hands the implicit
@@ -99,6 +187,48 @@ enum key_result {
 enum key_result route_key_build(const struct route *r, const struct route_request *req,
                                 struct buf *key, void (*on_tag)(void *arg, struct span tag),
                                 void *arg, const char **ret_why);
+/* Does the request have what the route's identity is read from? */
+bool route_has_identity(const struct route *r, const struct head *h);
+/* What credentials a request has: a set of these. */
+enum credential {
+    CREDENTIAL_AUTHORIZATION = 1 << 0,
+    CREDENTIAL_COOKIE = 1 << 1,
+    CREDENTIAL_API_KEY = 1 << 2, /* X-Api-Key and its like */
+};
+unsigned request_credentials(const struct head *h);
+bool field_is_credential(const struct field *f);
+
+/* A canonical form of <value>, as its declaration says; false (and <out> as it was): not of its
+ * type. */
+bool param_canonical(const struct param_decl *d, struct span value, struct buf *out);
+
+/* Fills a template with all values of the request, and of the answer by <on_response> (NULL where
+ * there is none): on_text gets each text. Returns how many; 0 where a value is absent, or a text
+ * would be over 1000 bytes or hold control bytes. <escape>: values as keys write them. */
+struct template_source {
+    const struct route_request *request;
+    bool escape;
+    /* Calls <put> with each value of the answer's pointer. */
+    void (*each_response)(void *arg, const struct span *pointer,
+                          void (*put)(void *put_arg, struct span value), void *put_arg);
+    void *each_arg;
+};
+int template_fill(const struct text_template *t, const struct template_source *s,
+                  void (*on_text)(void *arg, struct span text), void *arg);
+/* Calls <on_value> with each plain value of a parameter in the request; returns how many. */
+unsigned route_param_each(const struct param *p, const struct route_request *req,
+                          void (*on_value)(void *arg, struct span value), void *arg);
+
+/* The target and the fields of a request to this route with these parameter values, for warming:
+ * <value_of> gives the value of a label, or an empty span with p == NULL. False: a capture or the
+ * method cannot be filled; *ret_why says which. */
+struct route_fill {
+    struct span (*value_of)(void *arg, struct span label);
+    void *arg;
+};
+bool route_request_format(const struct route *r, const struct route_fill *fill, struct buf *target,
+                          struct buf *fields, struct buf *body, const char **ret_why);
+
 /* The tag text of one parameter value, as route_key_build makes it: "courses|organization_id=123".
  * For secret parameters gives the HMAC form of the value. A JSON string and a number of the same
  * text have the same tag. */

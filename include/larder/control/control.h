@@ -16,6 +16,10 @@ struct control;
 struct control *control_new(struct shared *shared, struct loop *main_loop);
 /* Listens for the control listener in the main loop; writes the port back. */
 must_check enum err_code control_listen(struct control *c, struct address *addr, struct err *err);
+/* ... and on the Unix socket of the config. */
+must_check enum err_code control_listen_socket(struct control *c, struct err *err);
+/* Once a second, in the main loop: figures of the last minute and hour. */
+void control_tick(struct control *c);
 /* Warm requests go to this address: larder's own public listener. */
 must_check enum err_code control_set_front(struct control *c, const struct address *addr,
                                            struct err *err);

@@ -7,6 +7,7 @@
 #define LARDER_FLOW_COUNTERS_H
 
 #include <larder/base/hist.h>
+#include <larder/flow/reason.h>
 #include <larder/http/fresh.h>
 #include <stdatomic.h>
 
@@ -15,6 +16,10 @@
     X(requests, "requests of this route")                                                          \
     X(hits, "answered from the cache, fresh")                                                      \
     X(stale, "answered from the cache, stale")                                                     \
+    X(stale_while_revalidate, "of the stale: while a refresh was on its way")                      \
+    X(stale_if_error, "of the stale: in place of an upstream's failure")                           \
+    X(stale_deadline, "of the stale: the upstream was slower than the deadline")                   \
+    X(stale_budget_spent, "errors told: the day's budget of stale_if_error was spent")             \
     X(misses, "not in the cache: fetched, by this request or one that it waited for")              \
     X(coalesced, "misses that were answered by another request's fetch")                           \
     X(bypasses, "not looked up, or not to be shared: passed through")                              \
@@ -27,9 +32,17 @@
     X(wait_timeouts, "requests that waited for a fetch too long and made their own")               \
     X(waiters_full, "requests that found the fetch's waiting room full and made their own")        \
     X(fetches, "upstream requests begun")                                                          \
+    X(refreshes, "of the fetches: in the background, while an answer was served")                  \
+    X(refreshes_ahead, "of the refreshes: before the answer was stale")                            \
+    X(refresh_failures, "refreshes that brought nothing to store")                                 \
     X(upstream_errors, "upstream requests that gave no answer")                                    \
     X(upstream_us, "microseconds spent waiting for the upstream's answer heads")                   \
+    X(saved_us, "microseconds of upstream time that hits saved: what their answers had taken")     \
     X(stored, "answers stored")                                                                    \
+    X(warmed, "requests of warm jobs: not counted as hits or misses")                              \
+    X(writes, "writes that took answers back")                                                     \
+    X(write_removed, "answers that writes took back")                                              \
+    X(write_widened, "writes that took back more, for want of a value that on_write names")        \
     X(refused_too_large, "answers not stored: over the object or route limit")                     \
     X(refused_overtaken, "answers not stored: an invalidation came in between")                    \
     X(body_bytes, "body bytes sent to clients")
@@ -39,6 +52,7 @@ struct route_counters {
     ROUTE_COUNTERS(X)
 #undef X
     _Atomic uint64_t refused[STORE_VERDICT_COUNT]; /* answers not stored, by verdict */
+    _Atomic uint64_t bypassed[REASON_COUNT];       /* requests not looked up, by reason */
     struct hist hit_time, miss_time;               /* head in to answer handed over */
 };
 

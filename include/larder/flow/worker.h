@@ -8,16 +8,34 @@
 
 #include <larder/cache/store.h>
 #include <larder/flow/counters.h>
+#include <larder/flow/values.h>
 #include <larder/net/loop.h>
 #include <larder/net/upstream.h>
 
 struct worker;
 
+/* What may be switched at run time, until the config is read anew. */
+struct route_switch {
+    _Atomic bool is_off; /* not cached: passes */
+    _Atomic bool has_ttl;
+    _Atomic uint64_t ttl_ms;         /* in place of the config's */
+    _Atomic int64_t error_day;       /* of the budget: days since 1970 */
+    _Atomic uint64_t error_spent_ms; /* on that day: seconds in which stale answers hid errors */
+    _Atomic int64_t error_last_s;
+    _Atomic unsigned advised; /* reasons that the log has told of, as bits */
+};
+
+struct body_plan;
+
 /* What all workers share; immutable but for what has its own locks. */
 struct shared {
     const struct config *config;
     struct store *store;
-    struct upstream **upstreams; /* as config->upstreams */
+    struct upstream **upstreams;   /* as config->upstreams */
+    struct route_switch *switches; /* as config->routes */
+    struct body_plan **plans;      /* as config->routes; NULL: nothing in an answer is looked at */
+    struct values *values;
+    char warm_token[33]; /* what requests of warm jobs carry, NUL-terminated */
     struct worker **workers;
     unsigned worker_count;
     mono_ms started_mono_ms;
@@ -34,6 +52,10 @@ struct shared {
     void *on_worker_ended_arg;
 };
 
+/* Switches, plans and values of <s>, whose config is set. */
+must_check enum err_code shared_init(struct shared *s, struct err *err);
+void shared_fini(struct shared *s);
+
 struct worker *worker_new(unsigned index, struct shared *shared);
 /* Listens on all of config->listen; ports that were 0 are written back into <addresses>. */
 must_check enum err_code worker_listen(struct worker *w, struct address *addresses,
@@ -49,5 +71,7 @@ void worker_free(struct worker *w);
 /* Read by any thread. <route> counters are config->route_count long. */
 const struct route_counters *worker_route_counters(const struct worker *w);
 const struct worker_counters *worker_counters(const struct worker *w);
+/* values_max() of them. */
+const struct value_counters *worker_value_counters(const struct worker *w);
 
 #endif

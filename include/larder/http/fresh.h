@@ -36,6 +36,13 @@ enum store_verdict {
     STORE_NO_TTL, /* the freshness lifetime is zero or already over */
     STORE_NO_REQUEST_NO_STORE,
     STORE_NO_EVENT_STREAM, /* text/event-stream has no end */
+    /* what the body says */
+    STORE_NO_JSON_INVALID, /* it calls itself JSON, and is none (or cannot be looked into) */
+    STORE_NO_JSON_ERROR,   /* "success": false, an "error" or "errors" */
+    STORE_NO_STORE_IF,     /* the route's condition does not hold */
+    STORE_NO_TTL_IF,       /* the rule of the route that holds says 0 */
+    STORE_NO_TAGS,         /* more tags than an answer may have, or one that is none */
+    STORE_NO_IDENTITY,     /* it varies by a credential that the key does not know */
     STORE_VERDICT_COUNT
 };
 
@@ -44,6 +51,11 @@ enum store_verdict {
 enum store_verdict fresh_judge(const struct fresh_policy *policy, const struct head *request,
                                const struct head *response, int64_t now_unix_s,
                                uint64_t *ret_lifetime_ms, uint64_t *ret_age_ms);
+/* How long after its freshness an answer may be served stale (RFC 5861): what the response says,
+ * else what is in *while_ms and *error_ms; nothing where it must be revalidated (must-revalidate,
+ * proxy-revalidate, s-maxage; RFC 9111 sections 4.2.4 and 5.2.2). */
+void fresh_stale_windows(const struct fresh_policy *policy, const struct head *response,
+                         uint64_t *while_ms, uint64_t *error_ms);
 const char *store_verdict_name(enum store_verdict v); /* "no-store", "set-cookie", ... */
 
 #endif

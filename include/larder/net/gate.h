@@ -56,6 +56,7 @@ unsigned gates_count(const struct gates *gs);
 void gates_free(struct gates *gs); /* after evhttp_free() */
 
 struct span gate_peer(const struct gate *g);         /* "127.0.0.1" or "::1" */
+bool gate_is_local(const struct gate *g);            /* it came by a Unix socket */
 const uint8_t *gate_peer_addr(const struct gate *g); /* 16 bytes, IPv4 mapped */
 bool gate_must_close(const struct gate *g);          /* this answer is the connection's last */
 uint64_t gate_started_us(const struct gate *g);      /* mono_now_us of the head's arrival */

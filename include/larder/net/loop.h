@@ -26,6 +26,11 @@ void loop_stop(struct loop *l); /* from its own thread: a letter can bring it th
 must_check enum err_code loop_listen(struct loop *l, struct address *addr,
                                      const struct config *config, const struct gate_ops *ops,
                                      void *arg, bool is_control, struct err *err);
+/* Listens for control calls on a Unix socket at <path> with file permissions <mode>. A socket that
+ * an earlier run has left behind is removed first. */
+must_check enum err_code loop_listen_socket(struct loop *l, const char *path, unsigned mode,
+                                            const struct config *config, const struct gate_ops *ops,
+                                            void *arg, struct err *err);
 /* Accepts no more and closes idle connections; the others are closed after their answer. */
 void loop_drain(struct loop *l);
 unsigned loop_connections(const struct loop *l);

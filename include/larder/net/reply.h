@@ -24,6 +24,6 @@ size_t reply_problem_format(const struct problem *p, struct buf *out);
 
 /* Appends the head of a JSON answer of ours with <body_bytes> to come. */
 void reply_json_head_format(unsigned status, size_t body_bytes, bool close, bool keep_alive_10,
-                            struct buf *out);
+                            struct span extra_fields, struct buf *out);
 
 #endif

@@ -62,8 +62,9 @@ struct exchange_request {
     struct span head; /* whole request head with its framing fields and the empty line; copied */
     enum method method;
     enum exchange_body_kind body_kind;
-    struct span body;               /* EXCHANGE_WHOLE_BODY; copied */
-    bool body_chunked;              /* streamed pieces are sent as chunks; else as they are */
+    struct span body;  /* EXCHANGE_WHOLE_BODY; copied */
+    bool body_chunked; /* streamed pieces are sent as chunks; else as they are */
+    bool is_low; /* gives way: waits behind all others, and leaves half of the connections free */
     uint64_t first_byte_timeout_ms; /* 0: the upstream's */
 };
 

@@ -187,7 +187,7 @@ static void what_is_left_out_has_its_default(void **state)
     assert_string_equal(c->listen[0].host, "127.0.0.1");
     assert_int_equal(c->listen[0].port, 8080);
     assert_true(c->workers >= 1 && c->workers <= 64);
-    assert_true(c->control.enabled && !c->control.mount && c->control.token.len == 0);
+    assert_true(c->control.enabled && !c->control.mount && c->control.token_count == 0);
     assert_int_equal(c->control.listen.port, 8081);
     assert_int_equal(c->control.allow_count, 2);
     const struct upstream_config *u = &c->upstreams[0];
@@ -246,7 +246,7 @@ static void secrets_come_from_files_and_the_environment(void **state)
     (void)state;
     assert_true(c->secret.len > 16 && span_starts_with(c->secret, SPAN_LIT("BasedOnStyle")));
     assert_true(c->secret.p[c->secret.len - 1] != '\n' && !c->secret_is_random);
-    assert_true(span_eq(c->control.token, SPAN_LIT("of-the-environment")));
+    assert_true(span_eq(c->control.tokens[0].token, SPAN_LIT("of-the-environment")));
     config_free(c);
 }
 
@@ -263,9 +263,12 @@ static char *read_text(const char *path, size_t *ret_len)
 
 static void the_example_shows_all_members(void **state)
 {
-    static const struct object *const objects[] = {&object_root,  &object_control, &object_log,
-                                                   &object_cache, &object_limits,  &object_upstream,
-                                                   &object_route, &object_key_part};
+    static const struct object *const objects[] = {
+        &object_root,     &object_control,     &object_log,      &object_cache,
+        &object_limits,   &object_upstream,    &object_route,    &object_key_part,
+        &object_token,    &object_param,       &object_jwt,      &object_tag,
+        &object_on_write, &object_write_route, &object_ttl_rule, &object_stale_if_error,
+        &object_warm};
     size_t len;
     char *text = read_text(LARDER_ROOT "/conf/larder.example.json", &len);
     (void)state;

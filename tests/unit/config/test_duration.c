@@ -35,7 +35,7 @@ static void durations_have_a_unit(void **state)
     (void)state;
     for (size_t i = 0; i < array_len(cases); i++) {
         uint64_t ms = 7;
-        bool is_good = duration_parse(span_str(cases[i].text), &ms);
+        bool is_good = config_duration_parse(span_str(cases[i].text), &ms);
         if (is_good != cases[i].is_good || ms != (is_good ? cases[i].ms : 7))
             fail_msg("\"%s\": %d, %llu", cases[i].text, is_good, (unsigned long long)ms);
     }

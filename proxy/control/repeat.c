@@ -1,0 +1,113 @@
+/* Idempotency keys: a call that is made again under the same key is answered as it was the first
+ * time, and not done again (the draft of the Idempotency-Key field, httpapi working group). */
+#include "control-internal.h"
+
+#include <larder/base/hash.h>
+
+#include <stdlib.h>
+
+enum { REPEATS_MAX = 1000, KEEP_MS = 24 * 3600 * 1000, REPLY_KEPT_MAX = 256 * 1024 };
+
+struct repeat {
+    struct list link;
+    uint8_t key[32];  /* digest of caller, method, path and key */
+    uint8_t body[32]; /* digest */
+    mono_ms until;
+    unsigned status;
+    size_t len;
+    char reply[];
+};
+
+struct repeats {
+    struct list all; /* oldest first */
+    unsigned count;
+};
+
+struct repeats *repeats_new(void)
+{
+    struct repeats *r = calloc(1, sizeof(*r));
+    if (r)
+        list_init(&r->all);
+    return r;
+}
+
+static void drop(struct repeats *r, struct repeat *e)
+{
+    list_remove(&e->link);
+    r->count--;
+    free(e);
+}
+
+void repeats_free(struct repeats *r)
+{
+    if (!r)
+        return;
+    while (!list_is_empty(&r->all))
+        drop(r, list_first(&r->all, struct repeat, link));
+    free(r);
+}
+
+/* False: the call has no key. */
+static bool digests(const struct call *c, uint8_t key[32], uint8_t body[32])
+{
+    const struct field *f = head_field_named(c->head, SPAN_LIT("Idempotency-Key"));
+    if (!f || !f->value.len)
+        return false;
+    cleanup(buf_fini) struct buf text;
+    buf_init(&text, 64 * 1024);
+    buf_add_span(&text, c->token ? c->token->name : SPAN_LIT(""));
+    buf_add_char(&text, '\0');
+    buf_add_span(&text, c->head->method_text);
+    buf_add_span(&text, c->head->target);
+    buf_add_char(&text, '\0');
+    buf_add_span(&text, f->value);
+    digest_of(text.p, text.len, key);
+    digest_of(c->body.p, c->body.len, body);
+    return !text.failed;
+}
+
+bool repeats_replay(struct call *c)
+{
+    struct repeats *r = c->control->repeats;
+    uint8_t key[32], body[32];
+    if (!digests(c, key, body))
+        return false;
+    list_for_each_safe (it, next, &r->all) {
+        struct repeat *e = container_of(it, struct repeat, link);
+        if (e->until < mono_now_ms()) {
+            drop(r, e);
+            continue;
+        }
+        if (memcmp(e->key, key, sizeof(key)) != 0)
+            continue;
+        if (memcmp(e->body, body, sizeof(body)) != 0)
+            return call_fail(c, 422, "idempotency-key",
+                             "this Idempotency-Key was used with another body; take a new one");
+        c->status = e->status;
+        c->is_replayed = true;
+        buf_add(&c->reply, e->reply, e->len);
+        return true;
+    }
+    return false;
+}
+
+void repeats_note(struct call *c)
+{
+    struct repeats *r = c->control->repeats;
+    uint8_t key[32], body[32];
+    if (c->problem || c->reply.failed || c->reply.len > REPLY_KEPT_MAX || !digests(c, key, body))
+        return;
+    struct repeat *e = malloc(sizeof(*e) + c->reply.len);
+    if (!e)
+        return;
+    memcpy(e->key, key, sizeof(key));
+    memcpy(e->body, body, sizeof(body));
+    e->until = mono_now_ms() + KEEP_MS;
+    e->status = c->status;
+    e->len = c->reply.len;
+    if (e->len)
+        memcpy(e->reply, c->reply.p, e->len);
+    list_push_back(&r->all, &e->link);
+    if (++r->count > REPEATS_MAX)
+        drop(r, list_first(&r->all, struct repeat, link));
+}

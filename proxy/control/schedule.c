@@ -1,0 +1,153 @@
+/* Jobs of the config: at start, by the clock, after an invalidation, and on demand by name. */
+#include "control-internal.h"
+
+#include <larder/base/wallclock.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { TICK_MS = 1000, AFTER_INVALIDATION_MS = 1000, SAVE_EVERY_MS = 60000 };
+
+struct planned {
+    const struct warm_config *config;
+    int64_t at_unix_ms; /* by the clock; 0: not */
+    mono_ms every_at;   /* 0: not */
+    mono_ms invalidation_at;
+    char last[32]; /* id of its last job */
+};
+
+struct schedule {
+    struct control *control;
+    struct timer *timer;
+    mono_ms save_at;
+    unsigned count;
+    struct planned planned[];
+};
+
+static int64_t next_clock(const struct warm_config *w, int64_t now)
+{
+    int64_t next = 0;
+    for (unsigned i = 0; i < w->clock_count; i++) {
+        int64_t at = wallclock_next_ms(w->clocks[i], now);
+        if (!next || at < next)
+            next = at;
+    }
+    return next;
+}
+
+static struct job *start_job(struct control *c, const struct warm_config *w, char why[400])
+{
+    enum { DEPTH = 8 };
+    cleanup(json_doc_freep) struct json_doc *doc = NULL;
+    if (json_parse(w->spec, "warm", 0, DEPTH, &doc, NULL) != ERR_OK) {
+        snprintf(why, 400, "out of memory");
+        return NULL;
+    }
+    struct job *j = job_from_spec(c, json_root(doc), w->name.p, NULL, why);
+    if (j)
+        job_start(j);
+    return j;
+}
+
+/* Not beside itself: while its last job runs it is not started again. */
+static void start_planned(struct schedule *s, struct planned *p)
+{
+    char why[400] = "";
+    struct job *last = p->last[0] ? job_find(s->control, span_str(p->last)) : NULL;
+    if (last && (last->state == JOB_RUNNING || last->state == JOB_QUEUED))
+        return;
+    struct job *j = start_job(s->control, p->config, why);
+    if (j)
+        memcpy(p->last, j->id, sizeof(p->last));
+    else
+        log_warn("warm \"" SPAN_FMT "\": %s", SPAN_ARG(p->config->name), why);
+}
+
+static bool is_due(mono_ms *at, mono_ms now)
+{
+    bool is_it = *at && now >= *at;
+    if (is_it)
+        *at = 0;
+    return is_it;
+}
+
+static void on_tick(void *arg)
+{
+    struct schedule *s = arg;
+    mono_ms now = mono_now_ms();
+    int64_t unix_now = unix_now_ms();
+    for (unsigned i = 0; i < s->count; i++) {
+        struct planned *p = &s->planned[i];
+        bool is_clock = p->at_unix_ms && unix_now >= p->at_unix_ms;
+        bool is_every = is_due(&p->every_at, now);
+        if (is_clock)
+            p->at_unix_ms = next_clock(p->config, unix_now);
+        if (is_every)
+            p->every_at = now + p->config->every_ms;
+        if (is_due(&p->invalidation_at, now) || is_clock || is_every)
+            start_planned(s, p);
+    }
+    if (is_due(&s->save_at, now)) {
+        hottest_save(s->control);
+        s->save_at = now + SAVE_EVERY_MS;
+    }
+    timer_start(s->timer, TICK_MS);
+}
+
+struct schedule *schedule_new(struct control *c)
+{
+    const struct config *config = c->shared->config;
+    struct schedule *s = calloc(1, sizeof(*s) + config->warm_count * sizeof(struct planned));
+    if (!s)
+        return NULL;
+    s->control = c;
+    s->count = config->warm_count;
+    s->timer = timer_new(c->loop, on_tick, s);
+    if (!s->timer) {
+        free(s);
+        return NULL;
+    }
+    for (unsigned i = 0; i < s->count; i++)
+        s->planned[i].config = &config->warms[i];
+    return s;
+}
+
+void schedule_free(struct schedule *s)
+{
+    if (!s)
+        return;
+    timer_free(s->timer);
+    free(s);
+}
+
+void schedule_start(struct schedule *s)
+{
+    mono_ms now = mono_now_ms();
+    int64_t unix_now = unix_now_ms();
+    s->save_at = s->control->shared->config->state_dir.len ? now + SAVE_EVERY_MS : 0;
+    for (unsigned i = 0; i < s->count; i++) {
+        struct planned *p = &s->planned[i];
+        p->at_unix_ms = next_clock(p->config, unix_now);
+        p->every_at = p->config->every_ms ? now + p->config->every_ms : 0;
+        if (p->config->events & WARM_AT_START)
+            start_planned(s, p);
+    }
+    timer_start(s->timer, TICK_MS);
+}
+
+/* Several that come together warm once. */
+void schedule_on_invalidation(struct schedule *s)
+{
+    for (unsigned i = 0; s && i < s->count; i++)
+        if (s->planned[i].config->events & WARM_AFTER_INVALIDATION)
+            s->planned[i].invalidation_at = mono_now_ms() + AFTER_INVALIDATION_MS;
+}
+
+struct job *schedule_run(struct control *c, struct span name, char ret_why[400])
+{
+    for (unsigned i = 0; i < c->shared->config->warm_count; i++)
+        if (span_eq(c->shared->config->warms[i].name, name))
+            return start_job(c, &c->shared->config->warms[i], ret_why);
+    snprintf(ret_why, 400, "the config has no warm job \"%.*s\"", CUT(name));
+    return NULL;
+}

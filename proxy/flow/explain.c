@@ -1,0 +1,303 @@
+/* The same questions in the same order as a request's flow asks them, and each answer written down.
+ */
+#include <larder/flow/explain.h>
+
+#include "flow-internal.h"
+
+#include <stdlib.h>
+
+enum { TEXT_MAX = 128 * 1024, DEPTH = 64 };
+
+struct asked {
+    const struct shared *s;
+    struct buf text;
+    struct head head;
+    struct span body;
+    struct json_doc *json;
+    struct lookup l;
+    char key_block[KEY_BYTES_MAX];
+    enum reason reason;
+    enum key_result key;
+    bool has_key;
+};
+
+static void format_request(struct asked *a, const struct explain_request *r)
+{
+    struct span target = r->target, host = SPAN_LIT("localhost"), http = SPAN_LIT("http://");
+    bool has_host = memmem(r->fields.len ? r->fields.p : "", r->fields.len, "Host:", 5) ||
+                    memmem(r->fields.len ? r->fields.p : "", r->fields.len, "host:", 5);
+    if (span_starts_with(target, http)) {
+        struct span rest = span_of(target.p + http.len, target.len - http.len);
+        const char *slash = rest.len ? memchr(rest.p, '/', rest.len) : NULL;
+        host = slash ? span_of(rest.p, (size_t)(slash - rest.p)) : rest;
+        target = slash ? span_of(slash, (size_t)(rest.p + rest.len - slash)) : SPAN_LIT("/");
+    }
+    buf_add_span(&a->text, r->method);
+    buf_add_char(&a->text, ' ');
+    buf_add_span(&a->text, target);
+    buf_add_str(&a->text, " HTTP/1.1\r\n");
+    if (!has_host)
+        buf_add_fmt(&a->text, "Host: " SPAN_FMT "\r\n", SPAN_ARG(host));
+    buf_add_span(&a->text, r->fields);
+    if (r->body.len)
+        buf_add_fmt(&a->text, "Content-Length: %zu\r\n", r->body.len);
+    buf_add_str(&a->text, "\r\n");
+}
+
+static void asked_free(struct asked *a)
+{
+    if (!a)
+        return;
+    buf_fini(&a->text);
+    json_doc_free(a->json);
+    free(a);
+}
+
+static bool wants_body(const struct asked *a)
+{
+    const struct route *r = a->l.route;
+    return (a->head.method == METHOD_POST || a->head.method == METHOD_QUERY) &&
+           (r->needs_body || !r->has_key);
+}
+
+static void make_key(struct asked *a)
+{
+    if (a->body.len && json_parse(a->body, NULL, 0, DEPTH, &a->json, NULL) != ERR_OK)
+        a->json = NULL;
+    const struct json *json = a->json ? json_root(a->json) : NULL;
+    if (a->body.len && !wants_body(a)) {
+        a->key = KEY_BYPASS; /* a body that the key does not know */
+        return;
+    }
+    a->key =
+        lookup_build_key(a->s, &a->l, &a->head, a->body, json, a->key_block, sizeof(a->key_block));
+    a->has_key = a->key == KEY_OK;
+    if (a->has_key)
+        lookup_tags(a->s, &a->l, &a->head, a->body, json);
+}
+
+/* NULL: the request is none; *ret_why says why. */
+static struct asked *ask(const struct shared *s, const struct explain_request *r,
+                         const char **ret_why)
+{
+    struct asked *a = calloc(1, sizeof(*a));
+    *ret_why = "out of memory";
+    if (!a)
+        return NULL;
+    a->s = s;
+    a->body = r->body;
+    buf_init(&a->text, TEXT_MAX);
+    format_request(a, r);
+    if (a->text.failed || head_parse_request(a->text.p, a->text.len, TEXT_MAX, &a->head)) {
+        *ret_why = a->text.failed ? "the request is too long" : a->head.why;
+        asked_free(a);
+        return NULL;
+    }
+    a->l.route = route_match(s->config->routes, s->config->route_count, &a->head, &a->l.captures);
+    a->reason = lookup_may_share(s, a->l.route, &a->head);
+    if (a->l.route->cached)
+        make_key(a);
+    if (!a->reason && a->key == KEY_BYPASS)
+        a->reason = REASON_KEY;
+    if (!a->reason && a->key == KEY_NO_IDENTITY)
+        a->reason = REASON_IDENTITY;
+    return a;
+}
+
+/* --- what is there --- */
+
+static struct entry *find_entry(struct asked *a, enum store_result *ret_result)
+{
+    struct entry *e = NULL;
+    mono_ms now = mono_now_ms();
+    if (!a->has_key || !a->s->store)
+        return NULL;
+    *ret_result = store_lookup(a->s->store, &a->l.key, now, &e);
+    if (*ret_result == STORE_VARY) {
+        char block[KEY_BYTES_MAX];
+        struct buf text;
+        struct cache_key key;
+        buf_init_fixed(&text, block, sizeof(block));
+        bool is_key = lookup_variant_key(&a->l, &a->head, e->body, &text, &key);
+        entry_unref(take(e));
+        *ret_result = is_key ? store_lookup(a->s->store, &key, now, &e) : STORE_MISS;
+    }
+    if (e) /* looking is no use */
+        atomic_fetch_sub_explicit(&e->hits, 1, memory_order_relaxed);
+    return e;
+}
+
+static const char *decision(const struct asked *a, const struct entry *e, enum store_result found)
+{
+    if (a->key == KEY_REJECT && !a->reason)
+        return "reject";
+    if (a->reason)
+        return "bypass";
+    if (!a->s->store)
+        return "cache";
+    return !e ? "miss" : found == STORE_STALE ? "stale" : "hit";
+}
+
+static void write_part(void *arg, struct span tag)
+{
+    struct json_writer *w = arg;
+    struct span pair;
+    (void)span_split(tag, '|', &pair);
+    if (pair.p)
+        json_write_span(w, NULL, pair);
+}
+
+static void write_key(struct json_writer *w, struct asked *a)
+{
+    char block[KEY_BYTES_MAX];
+    struct buf again;
+    const char *why;
+    struct route_request req =
+        lookup_request(a->s, &a->l, &a->head, a->body, a->json ? json_root(a->json) : NULL);
+    json_write_span(w, "key", cache_key_readable(&a->l.key));
+    json_write_array(w, "parts");
+    buf_init_fixed(&again, block, sizeof(block));
+    (void)route_key_build(a->l.route, &req, &again, write_part, w, &why);
+    json_write_array_end(w);
+}
+
+static void write_identity(struct json_writer *w, const struct asked *a)
+{
+    const struct route *r = a->l.route;
+    const char *text = r->identity == IDENTITY_NONE    ? "none: credentials are not sent upstream"
+                       : r->identity == IDENTITY_KEYED ? "part of the key"
+                                                       : "not stated";
+    json_write_str(w, "identity", text);
+    if (r->identity == IDENTITY_KEYED)
+        json_write_bool(w, "identity_present", route_has_identity(r, &a->head));
+}
+
+static void write_tags(struct json_writer *w, const struct asked *a)
+{
+    json_write_array(w, "tags");
+    for (struct span rest = span_of(a->l.tags.text, a->l.tags.text_len); rest.p && rest.len;)
+        json_write_span(w, NULL, span_split(rest, '\0', &rest));
+    json_write_array_end(w);
+    json_write_array(w, "tags_of_answers");
+    for (unsigned i = 0; i < a->l.route->tag_count; i++)
+        if (a->l.route->tags[i].has_response)
+            json_write_span(w, NULL, a->l.route->tags[i].text);
+    json_write_array_end(w);
+}
+
+static void write_entry(struct json_writer *w, const struct entry *e)
+{
+    mono_ms now = mono_now_ms();
+    json_write_object(w, "entry");
+    json_write_u64(w, "status", e->status);
+    json_write_u64(w, "age_s", entry_age_s(e, now));
+    json_write_i64(w, "ttl_s", entry_ttl_s(e, now));
+    json_write_u64(w, "hits", e->hits);
+    json_write_u64(w, "bytes", e->bytes);
+    json_write_object_end(w);
+}
+
+static void write_advice(struct json_writer *w, const struct asked *a)
+{
+    char block[600];
+    struct buf text;
+    buf_init_fixed(&text, block, sizeof(block));
+    if (a->key == KEY_REJECT && !a->reason)
+        buf_add_str(&text, a->l.why ? a->l.why : "a parameter is not known to this route");
+    else
+        reason_advice_format(a->reason, a->l.route, &text);
+    if (text.len)
+        json_write_span(w, "change", buf_span(&text));
+}
+
+static void write_freshness(struct json_writer *w, const struct route *r)
+{
+    json_write_object(w, "freshness");
+    json_write_u64(w, "ttl_ms", r->fresh.ttl_ms);
+    json_write_u64(w, "stale_while_revalidate_ms", r->while_ms);
+    json_write_u64(w, "stale_if_error_ms", r->error_ms);
+    json_write_object_end(w);
+}
+
+enum err_code explain_format(const struct shared *s, const struct explain_request *r,
+                             struct buf *out, const char **ret_why)
+{
+    struct asked *a = ask(s, r, ret_why);
+    enum store_result found = STORE_MISS;
+    struct json_writer w;
+    if (!a)
+        return ERR_SYNTAX;
+    struct entry *e = find_entry(a, &found);
+    json_writer_init(&w, out);
+    json_write_object(&w, NULL);
+    json_write_span(&w, "route", a->l.route->name);
+    json_write_u64(&w, "config_line", a->l.route->config_line);
+    json_write_str(&w, "decision", decision(a, e, found));
+    if (a->reason)
+        json_write_str(&w, "reason", reason_name(a->reason));
+    write_advice(&w, a);
+    if (a->has_key)
+        write_key(&w, a);
+    if (a->l.route->cached) {
+        write_identity(&w, a);
+        write_freshness(&w, a->l.route);
+    }
+    if (a->has_key)
+        write_tags(&w, a);
+    json_write_span(&w, "upstream", s->config->upstreams[a->l.route->upstream].name);
+    if (e)
+        write_entry(&w, e);
+    json_write_object_end(&w);
+    entry_unref(e);
+    asked_free(a);
+    return ERR_OK;
+}
+
+/* "label=value" as the route's own tag has it; else the text is a tag. */
+static bool is_one_of(const struct route *route, const struct shared *s, const uint64_t *tags,
+                      unsigned count, struct span bound)
+{
+    struct span value, label = span_split(bound, '=', &value);
+    const struct param *p = value.p ? route_param(route, label) : NULL;
+    if (p) {
+        char block[KEY_BYTES_MAX];
+        struct buf text;
+        buf_init_fixed(&text, block, sizeof(block));
+        route_param_tag_format(route, p, s->config->secret, value, &text);
+        if (tags_have(tags, count, tag_of(buf_span(&text))))
+            return true;
+    }
+    return tags_have(tags, count, tag_of(bound));
+}
+
+bool explain_is_bound(const struct shared *s, const struct explain_request *r,
+                      const struct span *bound, unsigned count)
+{
+    const char *why;
+    struct asked *a = ask(s, r, &why);
+    bool is_bound = false;
+    for (unsigned i = 0; a && a->has_key && i < count && !is_bound; i++)
+        is_bound = is_one_of(a->l.route, s, a->l.tags.tag, a->l.tags.count, bound[i]);
+    asked_free(a);
+    return is_bound;
+}
+
+bool entry_is_bound(const struct shared *s, const struct entry *e, const struct span *bound,
+                    unsigned count)
+{
+    for (unsigned i = 0; i < count; i++)
+        if (is_one_of(&s->config->routes[e->route], s, e->tags, e->tag_count, bound[i]))
+            return true;
+    return false;
+}
+
+bool explain_key(const struct shared *s, const struct explain_request *r, struct buf *ret_key)
+{
+    const char *why;
+    struct asked *a = ask(s, r, &why);
+    bool has_key = a && a->has_key;
+    if (has_key)
+        buf_add_span(ret_key, cache_key_readable(&a->l.key));
+    asked_free(a);
+    return has_key;
+}

@@ -1,0 +1,282 @@
+/* What a route wants to know of an answer's JSON, as one row of pointers, and their values as they
+ * come by. Conditions want the last value of a pointer; tags want all, up to a number. */
+#include "flow-internal.h"
+
+#include <larder/base/gunzip.h>
+#include <larder/base/json_scan.h>
+
+#include <stdlib.h>
+
+enum {
+    DEPTH_MAX = 64,
+    TEXT_MAX = 1024,          /* of one value: longer ones are no tag, and equal to no literal */
+    TEXTS_MAX = 256 * 1024,   /* of one answer's values for tags */
+    UNPACKED_TIMES_MAX = 200, /* a small gzip text does not become a huge one */
+    UNPACKED_MIN = 1 << 20,
+};
+
+struct pattern {
+    struct span pointer;
+    bool is_list; /* of a tag: all values; else the last */
+    unsigned max; /* values that are kept of a list */
+};
+
+struct body_plan {
+    bool guards; /* the safe default for JSON: it must be valid, and tell of no error */
+    unsigned success, error, errors; /* patterns of the guard */
+    unsigned count;
+    struct pattern pattern[JSON_SCAN_PATTERNS_MAX];
+};
+
+struct kept {
+    struct cond_value last;
+    char text[TEXT_MAX]; /* of last */
+    unsigned count;      /* of a list: values met */
+};
+
+struct body_values {
+    const struct body_plan *plan;
+    struct buf texts; /* of lists: number of the pattern, length, bytes */
+    bool is_overfull; /* more texts than may be kept */
+    struct kept kept[];
+};
+
+static unsigned add_pattern(struct body_plan *p, struct span pointer, bool is_list, unsigned max,
+                            bool *ret_failed)
+{
+    for (unsigned i = 0; i < p->count; i++)
+        if (p->pattern[i].is_list == is_list && span_eq(p->pattern[i].pointer, pointer)) {
+            if (p->pattern[i].max < max)
+                p->pattern[i].max = max;
+            return i;
+        }
+    if (p->count == JSON_SCAN_PATTERNS_MAX) {
+        *ret_failed = true;
+        return 0;
+    }
+    p->pattern[p->count] = (struct pattern){.pointer = pointer, .is_list = is_list, .max = max};
+    return p->count++;
+}
+
+static void add_cond(struct body_plan *p, const struct cond *c, bool *ret_failed)
+{
+    for (unsigned i = 0; c && i < cond_pointer_count(c); i++)
+        add_pattern(p, cond_pointer(c, i), false, 0, ret_failed);
+}
+
+static void add_templates(struct body_plan *p, const struct route *r, bool *ret_failed)
+{
+    for (unsigned i = 0; i < r->tag_count; i++) {
+        const struct text_template *t = &r->tags[i];
+        for (unsigned n = 0; n < t->piece_count; n++)
+            if (t->pieces[n].kind == PIECE_RESPONSE)
+                add_pattern(p, t->pieces[n].pointer, true, t->max + 1, ret_failed);
+    }
+}
+
+struct body_plan *body_plan_new(const struct route *r, bool *ret_failed)
+{
+    struct body_plan *p = r->cached ? calloc(1, sizeof(*p)) : NULL;
+    if (!p) {
+        *ret_failed |= r->cached;
+        return NULL;
+    }
+    p->guards = !r->store_errors;
+    if (p->guards) {
+        p->success = add_pattern(p, SPAN_LIT("/success"), false, 0, ret_failed);
+        p->error = add_pattern(p, SPAN_LIT("/error"), false, 0, ret_failed);
+        p->errors = add_pattern(p, SPAN_LIT("/errors"), false, 0, ret_failed);
+    }
+    add_cond(p, r->store_if, ret_failed);
+    for (unsigned i = 0; i < r->ttl_rule_count; i++)
+        add_cond(p, r->ttl_rules[i].cond, ret_failed);
+    add_templates(p, r, ret_failed);
+    if (!p->guards && p->count == 0) {
+        free(p);
+        return NULL;
+    }
+    return p;
+}
+
+void body_plan_free(struct body_plan *p)
+{
+    free(p);
+}
+
+struct body_values *body_values_new(const struct body_plan *p)
+{
+    struct body_values *v = calloc(1, sizeof(*v) + p->count * sizeof(struct kept));
+    if (!v)
+        return NULL;
+    v->plan = p;
+    buf_init(&v->texts, TEXTS_MAX);
+    return v;
+}
+
+void body_values_free(struct body_values *v)
+{
+    if (!v)
+        return;
+    buf_fini(&v->texts);
+    free(v);
+}
+
+static void keep_last(struct kept *k, const struct json_value *value)
+{
+    size_t len = value->text.len < TEXT_MAX ? value->text.len : TEXT_MAX;
+    if (len)
+        memcpy(k->text, value->text.p, len);
+    k->last = (struct cond_value){.is_there = true,
+                                  .type = value->type,
+                                  .text = span_of(k->text, len),
+                                  .count = value->count};
+    if (value->type == JSON_NUMBER && len < TEXT_MAX) {
+        char number[TEXT_MAX + 1];
+        memcpy(number, k->text, len);
+        number[len] = '\0';
+        k->last.number = strtod(number, NULL); /* the locale is "C" all along */
+    }
+}
+
+/* Scalars only: of what is none no tag is made. */
+static void keep_text(struct body_values *v, unsigned n, const struct json_value *value)
+{
+    struct kept *k = &v->kept[n];
+    struct span text = value->text;
+    if (value->type == JSON_TRUE || value->type == JSON_FALSE)
+        text = value->type == JSON_TRUE ? SPAN_LIT("true") : SPAN_LIT("false");
+    else if (value->type != JSON_STRING && value->type != JSON_NUMBER)
+        return;
+    if (++k->count > v->plan->pattern[n].max)
+        return;
+    uint32_t head[2] = {n, (uint32_t)text.len};
+    buf_add(&v->texts, head, sizeof(head));
+    buf_add_span(&v->texts, text);
+    v->is_overfull |= v->texts.failed || text.len > TEXT_MAX;
+}
+
+static void on_value(void *arg, unsigned n, const struct json_value *value)
+{
+    struct body_values *v = arg;
+    if (v->plan->pattern[n].is_list)
+        keep_text(v, n, value);
+    else
+        keep_last(&v->kept[n], value);
+}
+
+static enum err_code feed_scan(void *scan, struct span text)
+{
+    return json_scan_feed(scan, text);
+}
+
+/* Piece by piece, as they lie in the buffer. */
+static enum err_code feed(struct json_scan *scan, struct gunzip *gz, struct evbuffer *body,
+                          uint64_t limit)
+{
+    struct evbuffer_ptr at;
+    struct evbuffer_iovec v;
+    size_t left = evbuffer_get_length(body);
+    evbuffer_ptr_set(body, &at, 0, EVBUFFER_PTR_SET);
+    while (left > 0 && evbuffer_peek(body, -1, &at, &v, 1) > 0) {
+        struct span piece = span_of(v.iov_base, v.iov_len < left ? v.iov_len : left);
+        enum err_code rc =
+            gz ? gunzip_feed(gz, piece, limit, feed_scan, scan) : json_scan_feed(scan, piece);
+        if (rc)
+            return rc;
+        left -= piece.len;
+        evbuffer_ptr_set(body, &at, piece.len, EVBUFFER_PTR_ADD);
+    }
+    return gz && !gunzip_is_whole(gz) ? ERR_SYNTAX : ERR_OK;
+}
+
+static bool is_gzip(struct span encoding)
+{
+    return span_eq_nocase(encoding, SPAN_LIT("gzip")) ||
+           span_eq_nocase(encoding, SPAN_LIT("x-gzip")) ||
+           span_eq_nocase(encoding, SPAN_LIT("deflate"));
+}
+
+enum err_code body_values_read(struct body_values *v, struct evbuffer *body, struct span encoding,
+                               uint64_t limit)
+{
+    struct span pointers[JSON_SCAN_PATTERNS_MAX];
+    bool is_plain = encoding.len == 0 || span_eq_nocase(encoding, SPAN_LIT("identity"));
+    if (!is_plain && !is_gzip(encoding))
+        return ERR_SYNTAX;
+    for (unsigned i = 0; i < v->plan->count; i++)
+        pointers[i] = v->plan->pattern[i].pointer;
+    cleanup(json_scan_freep) struct json_scan *scan =
+        json_scan_new(pointers, v->plan->count, DEPTH_MAX, on_value, v);
+    struct gunzip *gz = is_plain ? NULL : gunzip_new();
+    enum err_code rc = !scan || (!is_plain && !gz) ? ERR_NOMEM : ERR_OK;
+    uint64_t unpacked = limit * UNPACKED_TIMES_MAX;
+    if (!rc)
+        rc = feed(scan, gz, body, unpacked > UNPACKED_MIN ? unpacked : UNPACKED_MIN);
+    gunzip_free(gz);
+    return rc ? rc : json_scan_end(scan);
+}
+
+static const struct kept *find(const struct body_values *v, struct span pointer, bool is_list)
+{
+    for (unsigned i = 0; i < v->plan->count; i++) {
+        const struct pattern *p = &v->plan->pattern[i];
+        if (p->is_list == is_list && span_eq(p->pointer, pointer))
+            return &v->kept[i];
+    }
+    return NULL;
+}
+
+void body_values_for(const struct body_values *v, const struct cond *c, struct cond_value *ret)
+{
+    for (unsigned i = 0; i < cond_pointer_count(c); i++) {
+        const struct kept *k = v ? find(v, cond_pointer(c, i), false) : NULL;
+        ret[i] = k ? k->last : (struct cond_value){.is_there = false};
+    }
+}
+
+static bool is_set(const struct cond_value *v)
+{
+    switch (v->type) {
+    case JSON_NULL:
+    case JSON_FALSE:
+        return false;
+    case JSON_TRUE:
+        return v->is_there;
+    case JSON_NUMBER:
+        return v->is_there && v->number != 0;
+    case JSON_STRING:
+        return v->is_there && v->text.len > 0;
+    default:
+        return v->is_there && v->count > 0;
+    }
+}
+
+bool body_values_tell_error(const struct body_values *v)
+{
+    const struct body_plan *p = v->plan;
+    if (!p->guards)
+        return false;
+    const struct cond_value *success = &v->kept[p->success].last;
+    return (success->is_there && success->type == JSON_FALSE) || is_set(&v->kept[p->error].last) ||
+           is_set(&v->kept[p->errors].last);
+}
+
+bool body_values_each(const struct body_values *v, struct span pointer,
+                      void (*put)(void *arg, struct span value), void *arg)
+{
+    const struct kept *k = find(v, pointer, true);
+    if (!k)
+        return true;
+    unsigned n = (unsigned)(k - v->kept);
+    if (v->is_overfull || k->count >= v->plan->pattern[n].max)
+        return false;
+    for (size_t at = 0; at < v->texts.len;) {
+        uint32_t head[2];
+        memcpy(head, v->texts.p + at, sizeof(head));
+        at += sizeof(head);
+        if (head[0] == n)
+            put(arg, span_of(v->texts.p + at, head[1]));
+        at += head[1];
+    }
+    return true;
+}

@@ -1,0 +1,178 @@
+/* What an accepted write takes back, before its client gets the answer: who has written reads what
+ * he wrote. The route's own rules, the groups that the answer names (RFC 9875), and the target,
+ * Location and Content-Location (RFC 9111 section 4.4). A value that a rule names and the request
+ * lacks widens the rule: more is taken back, never less. */
+#include "flow-internal.h"
+
+#include <larder/base/log.h>
+#include <larder/flow/purge.h>
+#include <larder/http/surrogate.h>
+
+struct writing {
+    struct purge purge;
+    const struct template_source *source;
+    struct worker *w;
+    const struct lookup *l;
+    bool is_widened;
+};
+
+static void on_tag(void *arg, struct span text)
+{
+    struct writing *w = arg;
+    purge_tag(&w->purge, text);
+}
+
+static void on_key(void *arg, struct span text)
+{
+    struct writing *w = arg;
+    if (memchr(text.p, '*', text.len) || memchr(text.p, '?', text.len))
+        purge_glob(&w->purge, text);
+    else
+        purge_key(&w->purge, text);
+}
+
+static void apply_tags(struct writing *w, const struct write_rules *rules)
+{
+    for (unsigned i = 0; i < rules->tag_count; i++) {
+        const struct text_template *t = &rules->tags[i];
+        if (template_fill(t, w->source, on_tag, w) > 0)
+            continue;
+        w->is_widened = true;
+        purge_tag_prefix(&w->purge, t->pieces[0].literal);
+    }
+}
+
+static void apply_keys(struct writing *w, const struct write_rules *rules)
+{
+    struct template_source escaped = *w->source;
+    escaped.escape = true; /* as keys write values */
+    for (unsigned i = 0; i < rules->key_count; i++) {
+        if (template_fill(&rules->keys[i], &escaped, on_key, w) > 0)
+            continue;
+        w->is_widened = true;
+        purge_glob(&w->purge, rules->keys[i].coarse);
+    }
+}
+
+/* Values of a route's parameters, combination by combination. */
+struct combining {
+    struct writing *w;
+    const struct write_route *rule;
+    unsigned at, count;
+    struct purge_value values[TEMPLATE_PARAMS_MAX];
+    char blocks[TEMPLATE_PARAMS_MAX][1000];
+};
+
+static void combine(struct combining *c, unsigned at);
+
+static void on_route_value(void *arg, struct span text)
+{
+    struct combining *c = arg;
+    unsigned at = c->at, n = c->count;
+    memcpy(c->blocks[n], text.p, text.len); /* template_fill() makes no longer ones */
+    c->values[n] = (struct purge_value){.param = c->rule->params[at].param,
+                                        .value = span_of(c->blocks[n], text.len)};
+    c->count = n + 1;
+    combine(c, at + 1);
+    c->count = n;
+    c->at = at;
+}
+
+static void combine(struct combining *c, unsigned at)
+{
+    if (at == c->rule->param_count) {
+        const struct route *r = &c->w->w->config->routes[c->rule->route];
+        purge_route_values(&c->w->purge, r, c->values, c->count);
+        return;
+    }
+    c->at = at;
+    if (template_fill(&c->rule->params[at].value, c->w->source, on_route_value, c) > 0)
+        return;
+    c->w->is_widened = true; /* without it: all its values */
+    combine(c, at + 1);
+}
+
+static void apply_routes(struct writing *w, const struct write_rules *rules)
+{
+    for (unsigned i = 0; i < rules->route_count; i++) {
+        struct combining c;
+        c.w = w;
+        c.rule = &rules->routes[i];
+        c.count = 0;
+        combine(&c, 0);
+    }
+}
+
+/* The path of a Location: as it is, or behind our own origin; another's is none of ours. */
+static bool own_path(const struct head *h, struct span location, struct span *ret_path)
+{
+    struct span rest;
+    if (location.len && location.p[0] == '/' && !(location.len > 1 && location.p[1] == '/')) {
+        *ret_path = span_split(location, '?', &rest);
+        return true;
+    }
+    const char *authority = location.len > 8 ? memmem(location.p, 8, "//", 2) : NULL;
+    if (!authority)
+        return false;
+    struct span tail = span_of(authority + 2, (size_t)(location.p + location.len - authority) - 2);
+    const char *slash = memchr(tail.p, '/', tail.len);
+    if (!slash || !span_eq_nocase(span_of(tail.p, (size_t)(slash - tail.p)), h->host))
+        return false;
+    *ret_path = span_split(span_of(slash, (size_t)(tail.p + tail.len - slash)), '?', &rest);
+    return true;
+}
+
+static void apply_rfc(struct writing *w, const struct head *h, const struct head *response)
+{
+    static const char *const fields[] = {"location", "content-location"};
+    struct span path;
+    purge_path(&w->purge, h->path);
+    for (unsigned i = 0; i < array_len(fields); i++) {
+        const struct field *f = head_field_named(response, span_str(fields[i]));
+        if (f && own_path(h, f->value, &path))
+            purge_path(&w->purge, path);
+    }
+}
+
+static bool on_group(void *arg, struct span group)
+{
+    struct writing *w = arg;
+    purge_tag(&w->purge, group);
+    return true;
+}
+
+static void count_write(struct writing *w)
+{
+    struct route_counters *c = &w->w->routes[w->l->route->index];
+    count(&c->writes);
+    count_add(&c->write_removed, w->purge.sum.matched);
+    if (w->is_widened) {
+        count(&c->write_widened);
+        log_warn("route \"" SPAN_FMT "\": a write lacks a value that its on_write names; more than "
+                 "it meant was taken back",
+                 SPAN_ARG(w->l->route->name));
+    }
+}
+
+void write_apply(struct worker *worker, const struct lookup *l, const struct head *h,
+                 struct span body, const struct json *json, const struct head *response)
+{
+    const struct write_rules *rules = l->route->on_write;
+    bool is_accepted = response->status >= 200 && response->status < 400;
+    if (!is_accepted || method_is_safe(h->method) || (l->route->cached && !rules))
+        return; /* a cached POST is a question, not a write */
+    struct route_request req = lookup_request(worker->shared, l, h, body, json);
+    struct template_source source = {.request = &req};
+    struct writing w = {.source = &source, .w = worker, .l = l};
+    purge_init(&w.purge, worker->shared);
+    w.purge.is_soft = rules && rules->is_soft;
+    if (rules) {
+        apply_tags(&w, rules);
+        apply_keys(&w, rules);
+        apply_routes(&w, rules);
+    }
+    (void)surrogate_invalidated_groups(response, on_group, &w); /* what it names until it ends */
+    apply_rfc(&w, h, response);
+    purge_finish(&w.purge);
+    count_write(&w);
+}
