@@ -1,4 +1,6 @@
 /* larder: reads its arguments, builds the parts, runs them, takes them down. */
+#include "explain_main.h"
+
 #include <larder/control/control.h>
 
 #include <getopt.h>
@@ -26,6 +28,9 @@ static void print_usage(FILE *out)
         "larder: a reverse caching proxy for the apps you already have\n\n"
         "  larder -c FILE      run with this configuration\n"
         "  larder -t -c FILE   test it, and print the routes as understood\n"
+        "  larder -c FILE --explain METHOD URL [-H 'Name: value']... [-d BODY]\n"
+        "                      what it would do with a request, and why\n"
+        "  larder ctl ...      steer a running larder; larder ctl -h says how\n"
         "  larder -V           print the version\n"
         "  larder -h           print this\n\n"
         "SIGTERM and SIGINT finish what is in flight, then stop; SIGUSR1 reopens the access log.\n"
@@ -295,33 +300,72 @@ static int run(const char *path)
     return rc ? 1 : 0;
 }
 
-int main(int argc, char **argv)
+struct arguments {
+    const char *path, *body;
+    bool is_test, is_explain;
+    struct buf fields;
+};
+
+static int explain(const struct arguments *a, char **rest, int count)
 {
-    const char *path = NULL;
-    bool is_test = false;
-    int opt;
-    while ((opt = getopt(argc, argv, "c:thV")) != -1) {
-        switch (opt) {
-        case 'c':
-            path = optarg;
-            break;
-        case 't':
-            is_test = true;
-            break;
-        case 'V':
-            printf("larder %s (libevent %s)\n", LARDER_VERSION, loop_library_version());
-            return 0;
-        case 'h':
-            print_usage(stdout);
-            return 0;
-        default:
-            print_usage(stderr);
-            return 2;
-        }
-    }
-    if (!path || optind < argc) {
+    if (count != 2) {
         print_usage(stderr);
         return 2;
     }
-    return is_test ? test_config(path) : run(path);
+    cleanup(config_freep) struct config *c = load(a->path);
+    struct explain_arguments e = {
+        .method = rest[0], .url = rest[1], .body = a->body, .fields = (struct buf *)&a->fields};
+    return c ? explain_main(c, &e) : 1;
+}
+
+/* -1: go on; else the exit code. */
+static int read_option(int opt, struct arguments *a)
+{
+    switch (opt) {
+    case 'c':
+        a->path = optarg;
+        return -1;
+    case 't':
+        a->is_test = true;
+        return -1;
+    case 'e':
+        a->is_explain = true;
+        return -1;
+    case 'd':
+        a->body = optarg;
+        return -1;
+    case 'H':
+        buf_add_str(&a->fields, optarg);
+        buf_add_str(&a->fields, "\r\n");
+        return -1;
+    case 'V':
+        printf("larder %s (libevent %s)\n", LARDER_VERSION, loop_library_version());
+        return 0;
+    case 'h':
+        print_usage(stdout);
+        return 0;
+    default:
+        print_usage(stderr);
+        return 2;
+    }
+}
+
+int main(int argc, char **argv)
+{
+    static const struct option options[] = {{"explain", no_argument, NULL, 'e'}, {0}};
+    struct arguments a = {0};
+    int opt, code = -1;
+    buf_init(&a.fields, 64 * 1024);
+    while (code < 0 && (opt = getopt_long(argc, argv, "c:td:H:hV", options, NULL)) != -1)
+        code = read_option(opt, &a);
+    if (code < 0 && (!a.path || (optind < argc && !a.is_explain))) {
+        print_usage(stderr);
+        code = 2;
+    }
+    if (code < 0)
+        code = a.is_explain ? explain(&a, argv + optind, argc - optind)
+               : a.is_test  ? test_config(a.path)
+                            : run(a.path);
+    buf_fini(&a.fields);
+    return code;
 }

@@ -146,6 +146,76 @@ static void add_rules(const struct route *r, struct buf *out)
             buf_add_fmt(out, "  rule      %s\n", rules[i].text);
 }
 
+static void add_stale(const struct route *r, struct buf *out)
+{
+    const struct {
+        uint64_t ms;
+        const char *text;
+    } windows[] = {{r->while_ms, "while it is refreshed"},
+                   {r->error_ms, "where the upstream fails"},
+                   {r->error_budget_ms, "in all on a day for that"},
+                   {r->deadline_ms, "is the deadline: slower counts as failed"}};
+    for (unsigned i = 0; i < array_len(windows); i++) {
+        if (!windows[i].ms)
+            continue;
+        buf_add_str(out, "  stale     ");
+        add_duration(out, windows[i].ms);
+        buf_add_fmt(out, " %s\n", windows[i].text);
+    }
+    if (r->refresh_ahead)
+        buf_add_fmt(out, "  rule      refreshed ahead of expiry, beta %u.%02u\n",
+                    r->refresh_ahead / 100, r->refresh_ahead % 100);
+    if (r->jitter_percent)
+        buf_add_fmt(out, "  rule      lifetimes are up to %u%% shorter, by chance\n",
+                    r->jitter_percent);
+    if (r->until_count)
+        buf_add_fmt(out, "  rule      lifetimes end at %u times of day\n", r->until_count);
+}
+
+static void add_conditions(const struct route *r, struct buf *out)
+{
+    if (r->store_if)
+        buf_add_fmt(out, "  rule      stored if " SPAN_FMT "\n", SPAN_ARG(cond_text(r->store_if)));
+    for (unsigned i = 0; i < r->ttl_rule_count; i++) {
+        buf_add_str(out, "  rule      ttl ");
+        add_duration(out, r->ttl_rules[i].ttl_ms);
+        buf_add_fmt(out, " if " SPAN_FMT "\n", SPAN_ARG(cond_text(r->ttl_rules[i].cond)));
+    }
+    if (r->store_errors)
+        buf_add_str(out, "  rule      JSON that tells of an error is stored, too\n");
+}
+
+static void add_texts(const char *what, const struct text_template *list, unsigned count,
+                      struct buf *out)
+{
+    for (unsigned i = 0; i < count; i++)
+        buf_add_fmt(out, "  %-9s " SPAN_FMT "\n", what, SPAN_ARG(list[i].text));
+}
+
+static void add_write_rules(const struct config *c, const struct write_rules *w, struct buf *out)
+{
+    add_texts("on write", w->tags, w->tag_count, out);
+    add_texts("on write", w->keys, w->key_count, out);
+    for (unsigned i = 0; i < w->route_count; i++) {
+        const struct write_route *r = &w->routes[i];
+        buf_add_fmt(out, "  on write  route " SPAN_FMT, SPAN_ARG(c->routes[r->route].name));
+        for (unsigned n = 0; n < r->param_count; n++)
+            buf_add_fmt(out, " " SPAN_FMT "=" SPAN_FMT, SPAN_ARG(r->params[n].param->label),
+                        SPAN_ARG(r->params[n].value.text));
+        buf_add_char(out, '\n');
+    }
+}
+
+static void add_identity(const struct route *r, struct buf *out)
+{
+    if (r->identity == IDENTITY_NONE)
+        buf_add_str(out, "  identity  none: shared by all; credentials are not sent upstream\n");
+    for (unsigned i = 0; i < r->identity_count; i++)
+        buf_add_fmt(out, "  identity  " SPAN_FMT "%s\n",
+                    SPAN_ARG(r->params[r->param_count + i].name),
+                    r->params[r->param_count + i].source == PARAM_JWT ? " of a verified token" : "");
+}
+
 static void add_limit(struct buf *out, const char *text, uint64_t v,
                       void (*add)(struct buf *out, uint64_t v))
 {
@@ -167,10 +237,16 @@ static void add_route(const struct config *c, const struct route *r, struct buf 
         buf_add_str(out, "\n  ttl       ");
         add_ttl(&r->fresh, out);
         buf_add_char(out, '\n');
+        add_stale(r, out);
+        add_identity(r, out);
         add_rules(r, out);
+        add_conditions(r, out);
+        add_texts("tag", r->tags, r->tag_count, out);
     } else {
         buf_add_str(out, "  cached    no: passes through\n");
     }
+    if (r->on_write)
+        add_write_rules(c, r->on_write, out);
     add_limit(out, "answers in the cache", r->max_entries, buf_add_u64);
     add_limit(out, "memory in the cache", r->max_bytes, add_size);
     add_limit(out, "one answer", r->max_object_bytes, add_size);

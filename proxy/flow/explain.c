@@ -185,6 +185,31 @@ static void write_tags(struct json_writer *w, const struct asked *a)
     json_write_array_end(w);
 }
 
+/* What an accepted write of this route would take back. */
+static void write_rules(struct json_writer *w, const struct shared *s, const struct route *r)
+{
+    const struct write_rules *rules = r->on_write;
+    if (!rules)
+        return;
+    json_write_array(w, "takes_back");
+    for (unsigned i = 0; i < rules->tag_count; i++)
+        json_write_span(w, NULL, rules->tags[i].text);
+    for (unsigned i = 0; i < rules->key_count; i++)
+        json_write_span(w, NULL, rules->keys[i].text);
+    for (unsigned i = 0; i < rules->route_count; i++) {
+        const struct write_route *wr = &rules->routes[i];
+        char block[1024];
+        struct buf text;
+        buf_init_fixed(&text, block, sizeof(block));
+        buf_add_fmt(&text, "route " SPAN_FMT, SPAN_ARG(s->config->routes[wr->route].name));
+        for (unsigned n = 0; n < wr->param_count; n++)
+            buf_add_fmt(&text, " " SPAN_FMT "=" SPAN_FMT, SPAN_ARG(wr->params[n].param->label),
+                        SPAN_ARG(wr->params[n].value.text));
+        json_write_span(w, NULL, buf_span(&text));
+    }
+    json_write_array_end(w);
+}
+
 static void write_entry(struct json_writer *w, const struct entry *e)
 {
     mono_ms now = mono_now_ms();
@@ -244,6 +269,7 @@ enum err_code explain_format(const struct shared *s, const struct explain_reques
     }
     if (a->has_key)
         write_tags(&w, a);
+    write_rules(&w, s, a->l.route);
     json_write_span(&w, "upstream", s->config->upstreams[a->l.route->upstream].name);
     if (e)
         write_entry(&w, e);

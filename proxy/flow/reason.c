@@ -52,6 +52,14 @@ void reason_advice_format(enum reason why, const struct route *r, struct buf *ou
 {
     if (!reasons[why].advice[0])
         return;
+    if (why == REASON_NOT_CACHED && r->on_write) {
+        buf_add_str(out, "nothing: it is a write, and takes back what its on_write says");
+        return;
+    }
+    if (why == REASON_NOT_CACHED && !r->config_line) {
+        buf_add_str(out, "no route of the config matches: add one with a \"match\" and a \"ttl\"");
+        return;
+    }
     if (r->config_line)
         buf_add_fmt(out, "route \"" SPAN_FMT "\" (line %u of the config): ", SPAN_ARG(r->name),
                     r->config_line);
