@@ -2,6 +2,7 @@
 #include "explain_main.h"
 
 #include <larder/control/control.h>
+#include <larder/ctl/ctl.h>
 
 #include <getopt.h>
 #include <signal.h>
@@ -355,6 +356,8 @@ int main(int argc, char **argv)
     static const struct option options[] = {{"explain", no_argument, NULL, 'e'}, {0}};
     struct arguments a = {0};
     int opt, code = -1;
+    if (argc > 1 && strcmp(argv[1], "ctl") == 0)
+        return ctl_main(argc - 1, argv + 1);
     buf_init(&a.fields, 64 * 1024);
     while (code < 0 && (opt = getopt_long(argc, argv, "c:td:H:hV", options, NULL)) != -1)
         code = read_option(opt, &a);

@@ -8,7 +8,7 @@
 
 #include <larder/base/macros.h>
 
-enum { AT_ONCE_MAX = 16384, SWEEP_SHARDS = 8 };
+enum { AT_ONCE_MAX = 4096, SWEEP_SHARDS = 8 };
 
 struct work {
     struct store *s;

@@ -13,6 +13,7 @@ struct matched {
     struct entry **entries; /* for the answer's page of keys */
     unsigned count, max;
     struct hot_list *hot; /* to be fetched again; NULL: not asked for */
+    bool is_soft;         /* by the caller's own word */
 };
 
 static void on_entry(void *arg, struct entry *e)
@@ -42,7 +43,7 @@ static void matched_fini(struct matched *m)
 
 /* What was asked beside the selector. */
 struct options {
-    bool is_dry, is_soft, is_hard;
+    bool is_dry, is_soft, is_hard; /* neither: soft where there is a window for it */
     uint64_t keys_max, refresh_max;
 };
 
@@ -101,7 +102,8 @@ static void write_answer(struct call *c, const struct purge *p, const struct mat
     json_write_object(&w, NULL);
     json_write_str(&w, "status", "ok");
     json_write_span(&w, "id", buf_span(&text));
-    json_write_str(&w, "mode", p->is_soft ? "soft" : "hard");
+    bool is_soft = m->is_soft || r->stale > 0;
+    json_write_str(&w, "mode", is_soft ? "soft" : "hard");
     json_write_bool(&w, "dry_run", p->is_dry_run);
     json_write_u64(&w, "matched", r->matched);
     json_write_u64(&w, "removed", r->matched - r->stale);
@@ -158,6 +160,7 @@ bool api_invalidate(struct call *c)
         return call_fail(c, 503, "overloaded", "out of memory");
     }
     purge_init(&p, c->control->shared);
+    m.is_soft = o.is_soft;
     p.is_soft = !o.is_hard; /* soft where there is a window for it; gone where there is none */
     p.is_dry_run = o.is_dry;
     p.list_max = o.refresh_max ? 100000 : (unsigned)o.keys_max;
@@ -213,7 +216,7 @@ bool api_purge(struct call *c)
     p.arg = &m;
     struct purging g = {.c = c, .p = &p};
     bool is_good = surrogate_purge_tags(c->head, on_purge_tag, &g, &is_soft);
-    p.is_soft = is_soft;
+    p.is_soft = m.is_soft = is_soft;
     if (!is_good && !c->problem)
         (void)call_fail(c, 400, "bad-value", "a tag is a text of 1 to 1024 bytes");
     else if (is_good && g.count == 0)

@@ -11,7 +11,8 @@ MAY = {"base": [], "http": ["base"], "cache": ["base", "http"], "config": ["base
        "net": ["base", "http", "config"],
        "flow": ["base", "http", "cache", "config", "net"],
        "control": ["base", "http", "cache", "config", "net", "flow"],
-       "main": ["base", "http", "cache", "config", "net", "flow", "control"]}
+       "ctl": ["base"],
+       "main": ["base", "http", "cache", "config", "net", "flow", "control", "ctl"]}
 LIBRARIES = [(re.compile(r"yajl/"), {"base"}),
              (re.compile(r"xxhash"), {"base"}),
              (re.compile(r"zlib\.h"), {"base"}),
