@@ -101,7 +101,8 @@ static void write_answer(struct call *c, const struct purge *p, const struct mat
     json_writer_init(&w, &c->reply);
     json_write_object(&w, NULL);
     json_write_str(&w, "status", "ok");
-    json_write_span(&w, "id", buf_span(&text));
+    if (!p->is_dry_run)
+        json_write_span(&w, "id", buf_span(&text));
     bool is_soft = m->is_soft || r->stale > 0;
     json_write_str(&w, "mode", is_soft ? "soft" : "hard");
     json_write_bool(&w, "dry_run", p->is_dry_run);

@@ -21,7 +21,8 @@ class Gate:
 
 
 class App:
-    def __init__(self, module, server):
+    def __init__(self, module, server, directory=APPS, probe="/_counts"):
+        self.probe = probe
         listener = socket.socket()
         listener.bind(("127.0.0.1", 0))
         listener.listen(256)
@@ -35,7 +36,7 @@ class App:
         else:
             command = [PYTHON, "-m", "uvicorn", "--log-level", "error", "--fd", str(fd),
                        f"{module}:app"]
-        self.process = subprocess.Popen(command, cwd=APPS, pass_fds=[fd],
+        self.process = subprocess.Popen(command, cwd=directory, pass_fds=[fd],
                                         env=dict(os.environ, PYTHONDONTWRITEBYTECODE="1"))
         listener.close()
         wait_until(self._is_up)
@@ -43,7 +44,7 @@ class App:
     def _is_up(self):
         assert self.process.poll() is None, "the app ended"
         try:
-            return self.request("GET", "/_counts", timeout=1).status == 200
+            return self.request("GET", self.probe, timeout=1).status == 200
         except OSError:
             return False
 
