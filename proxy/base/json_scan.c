@@ -35,14 +35,9 @@ struct json_scan {
     enum err_code code;
 };
 
-/* The next token of a pointer into <at>; false at the end. */
-static bool next_token(struct span *rest, char **at, struct span *ret)
+/* A token without its escapes (RFC 6901 section 4), placed at *at. */
+static struct span unescape(struct span raw, char **at)
 {
-    if (!rest->p || rest->len == 0)
-        return false;
-    struct span raw = span_split(span_of(rest->p + 1, rest->len - 1), '/', rest);
-    if (rest->p) /* as the first: with its slash */
-        *rest = span_of(rest->p - 1, rest->len + 1);
     char *p = *at;
     for (size_t i = 0; i < raw.len; i++) {
         char c = raw.p[i];
@@ -50,20 +45,22 @@ static bool next_token(struct span *rest, char **at, struct span *ret)
             c = raw.p[++i] == '1' ? '/' : '~';
         *(*at)++ = c;
     }
-    *ret = span_of(p, (size_t)(*at - p));
-    return true;
+    return span_of(p, (size_t)(*at - p));
 }
 
 static bool read_pattern(struct pattern *p, struct span text, char **at)
 {
-    struct span rest = text, token;
     unsigned slashes = 0;
     for (size_t i = 0; i < text.len; i++)
         slashes += text.p[i] == '/';
     p->tokens = calloc(slashes + 1, sizeof(*p->tokens));
-    while (p->tokens && next_token(&rest, at, &token))
-        p->tokens[p->token_count++] = token;
-    return p->tokens != NULL;
+    if (!p->tokens)
+        return false;
+    struct span rest;
+    (void)span_split(text, '/', &rest); /* before the first slash is nothing */
+    while (rest.p)
+        p->tokens[p->token_count++] = unescape(span_split(rest, '/', &rest), at);
+    return true;
 }
 
 /* --- where we are --- */

@@ -366,10 +366,11 @@ void finish_on_write(struct reading *r, const struct json *j, struct route *rout
         return;
     struct write_rules *rules = (struct write_rules *)route->on_write; /* ours until it is read */
     struct write_reading w = {.rules = rules, .route = route};
-    if (routes && routes->type == JSON_ARRAY)
+    if (routes && routes->type == JSON_ARRAY) {
         rules->routes = reading_alloc(r, routes->count + 1, sizeof(*rules->routes));
-    for (const struct json *c = rules->routes ? routes->first : NULL; c; c = c->next)
-        read_write_route(r, c, &w);
+        for (const struct json *c = routes->first; c && rules->routes; c = c->next)
+            read_write_route(r, c, &w);
+    }
     if (route->cached)
         reading_fail(r, on_write,
                      "a route is either cached or a write: \"on_write\" has no use "

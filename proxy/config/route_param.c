@@ -73,7 +73,7 @@ static void put_as_it_is(struct sink *s, char mark, struct span value, struct sp
         s->build->on_value(s->build->arg, plain);
         return;
     }
-    if (key->failed)
+    if (!key || key->failed)
         return;
     if (s->count++)
         buf_add_char(key, ',');

@@ -40,13 +40,12 @@ struct param_decl {
 
 struct param {
     enum param_source source;
+    bool secret;                   /* enters keys as HMAC only */
+    bool is_token_cookie;          /* of PARAM_JWT: the token stands in a cookie, not in a field */
     struct span name;              /* as the request has it; JSON: the pointer */
     struct span label;             /* as readable keys have it: "organization_id" */
-    bool secret;                   /* enters keys as HMAC only */
     const struct param_decl *decl; /* NULL: as it comes */
-    /* PARAM_JWT: where the token stands (a header's or a cookie's name), and its key */
-    struct span token_name;
-    bool is_token_cookie;
+    struct span token_name;        /* PARAM_JWT: of the field or cookie where the token stands */
     const struct jwt_key *jwt;
 };
 
@@ -104,15 +103,20 @@ struct ttl_rule {
 struct route {
     struct span name;
     uint16_t index;
-    unsigned upstream; /* index in config */
+    unsigned upstream;    /* index in config */
+    uint32_t config_line; /* where it stands in the file */
     bool any_method;
+    bool cached;        /* has a ttl */
+    bool needs_body;    /* the key is made from the request's body: it must be read first */
+    bool has_key;       /* `key` or `key_template` was given; else path + query (+ JSON body) */
+    bool key_host;      /* the Host is part of the key */
+    bool store_errors;  /* "json_errors": "store": the safe default for JSON is off */
+    bool vary_ignored;  /* "vary": "ignore" */
+    bool share_cookies; /* "cookies": "share": requests with cookies are answered alike */
     unsigned method_count;
     struct span methods[ROUTE_METHODS_MAX];
     unsigned segment_count;
     struct path_segment *segments;
-    bool cached;     /* has a ttl */
-    bool needs_body; /* the key is made from the request's body: it must be read first */
-    bool has_key;    /* `key` or `key_template` was given; else path + query (+ JSON body) */
     unsigned param_count;
     struct param params[ROUTE_PARAMS_MAX];
     unsigned piece_count; /* of a template; 0: the default form */
@@ -127,7 +131,6 @@ struct route {
     /* whose answer it is: params[param_count..] say so, which are part of the key */
     enum { IDENTITY_UNSTATED, IDENTITY_NONE, IDENTITY_KEYED } identity;
     unsigned identity_count;
-    bool key_host; /* the Host is part of the key */
     struct fresh_policy fresh;
     uint64_t while_ms, error_ms; /* may be served stale so long */
     uint64_t error_budget_ms;    /* ... in an upstream's failure, in all on a day; 0: no limit */
@@ -139,15 +142,11 @@ struct route {
     const struct cond *store_if;              /* NULL: none */
     unsigned ttl_rule_count;
     struct ttl_rule ttl_rules[TTL_RULES_MAX];
-    bool store_errors; /* "json_errors": "store": the safe default for JSON is off */
     unsigned tag_count;
     struct text_template *tags;
     const struct write_rules *on_write; /* NULL: none */
     unsigned stats_by_count;            /* labels counted apart; stats_by NULL: all but secrets */
     struct span *stats_by;
-    uint32_t config_line; /* where it stands in the file */
-    bool vary_ignored;    /* "vary": "ignore" */
-    bool share_cookies;   /* "cookies": "share": requests with cookies are answered alike */
     uint64_t max_bytes, max_entries, max_object_bytes; /* 0: no limit of its own */
     uint64_t body_limit_bytes;
     uint64_t first_byte_timeout_ms; /* 0: the upstream's */
