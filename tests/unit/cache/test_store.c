@@ -31,65 +31,94 @@ static struct cache_key key_of(const char *text)
     return k;
 }
 
-static struct tag_stamp tags_of(const char *a, const char *b)
+static struct tag_set tags_of(const char *a, const char *b)
 {
-    struct tag_stamp t = {0};
-    tag_add(&t, tag_of(SPAN_LIT("*")));
-    tag_add(&t, tag_of(span_str(a)));
+    struct tag_set t;
+    tag_set_init(&t);
+    tag_set_add(&t, SPAN_LIT("*"), false);
+    tag_set_add(&t, span_str(a), false);
     if (b)
-        tag_add(&t, tag_of(span_str(b)));
+        tag_set_add(&t, span_str(b), true);
     return t;
 }
 
-static struct entry *entry_for(const struct flight *f, uint16_t route, mono_ms now,
-                               uint64_t lifetime_ms)
+struct made {
+    uint64_t lifetime_ms, while_ms, error_ms;
+    const char *own_tag; /* learnt from the answer */
+};
+
+static struct entry *entry_for(const struct flight *f, mono_ms now, const struct made *m)
 {
+    const struct tag_set *tags = flight_tags(f);
+    uint64_t all[TAG_SET_MAX + 1];
+    unsigned count = tags->count;
+    memcpy(all, tags->tag, count * sizeof(*all));
+    if (m->own_tag)
+        all[count++] = tag_of(span_str(m->own_tag));
     struct entry_parts p = {.kind = ENTRY_RESPONSE,
-                            .route = route,
                             .status = 200,
                             .key = flight_key(f),
-                            .tags = flight_tags(f),
+                            .tags = all,
+                            .tag_count = count,
+                            .tag_text = span_of(tags->text, tags->text_len),
+                            .began = flight_began(f),
                             .stored_mono_ms = now,
-                            .lifetime_ms = lifetime_ms,
+                            .lifetime_ms = m->lifetime_ms,
+                            .while_ms = m->while_ms,
+                            .error_ms = m->error_ms,
                             .body = SPAN_LIT("body")};
     return entry_new(&p);
 }
 
-static enum store_result begin(struct store *s, const char *text, const struct tag_stamp *tags,
-                               mono_ms now, struct flight_waiter *w, struct flight **f)
+static struct store_begun begin(struct store *s, const char *text, const struct tag_set *tags,
+                                mono_ms now, struct flight_waiter *w, enum store_result expected)
 {
     struct cache_key k = key_of(text);
-    struct entry *e = NULL;
-    enum store_miss miss;
-    enum store_result rc = store_begin(s, &k, 0, tags, now, w, &e, f, &miss);
-    entry_unref(e);
-    return rc;
+    struct store_begin b = {.key = &k, .tags = tags, .now = now, .waiter = w};
+    struct store_begun begun;
+    assert_int_equal(store_begin(s, &b, &begun), expected);
+    return begun;
 }
 
-static enum err_code land(struct store *s, struct flight *f, mono_ms now, uint64_t lifetime_ms)
+static enum err_code land_as(struct store *s, struct flight *f, mono_ms now, const struct made *m)
 {
-    struct entry *e = entry_for(f, 0, now, lifetime_ms);
+    struct entry *e = entry_for(f, now, m);
     struct flight_result r = {.outcome = FLIGHT_ANSWER, .entry = e};
     enum err_code rc = store_land(s, f, &r, &e, 1, now);
     entry_unref(e);
     return rc;
 }
 
-static void put(struct store *s, const char *text, mono_ms now, uint64_t lifetime_ms)
+static enum err_code land(struct store *s, struct flight *f, mono_ms now, uint64_t lifetime_ms)
 {
-    struct tag_stamp t = tags_of("route:a", text);
-    struct flight *f = NULL;
-    assert_int_equal(begin(s, text, &t, now, NULL, &f), STORE_LEAD);
-    assert_int_equal(land(s, f, now, lifetime_ms), ERR_OK);
+    return land_as(s, f, now, &(struct made){.lifetime_ms = lifetime_ms});
 }
 
-static bool has(struct store *s, const char *text, mono_ms now)
+static void put_as(struct store *s, const char *text, mono_ms now, const struct made *m)
+{
+    struct tag_set t = tags_of("route:a", text);
+    struct store_begun begun = begin(s, text, &t, now, NULL, STORE_LEAD);
+    assert_int_equal(land_as(s, begun.flight, now, m), ERR_OK);
+    entry_unref(begun.entry);
+}
+
+static void put(struct store *s, const char *text, mono_ms now, uint64_t lifetime_ms)
+{
+    put_as(s, text, now, &(struct made){.lifetime_ms = lifetime_ms});
+}
+
+static enum store_result look(struct store *s, const char *text, mono_ms now)
 {
     struct cache_key k = key_of(text);
     struct entry *e = NULL;
     enum store_result rc = store_lookup(s, &k, now, &e);
     entry_unref(e);
-    return rc == STORE_HIT;
+    return rc;
+}
+
+static bool has(struct store *s, const char *text, mono_ms now)
+{
+    return look(s, text, now) == STORE_HIT;
 }
 
 static void an_answer_is_found_until_its_lifetime_ends(void **state)
@@ -141,71 +170,82 @@ static void what_was_hit_survives_what_was_not(void **state)
     store_free(s);
 }
 
-static unsigned landed;
+static unsigned landed, overtaken;
 
 static void on_landed(struct flight_waiter *w, const struct flight_result *r)
 {
     (void)w;
-    assert_int_equal(r->outcome, FLIGHT_ANSWER);
-    landed++;
+    landed += r->outcome == FLIGHT_ANSWER;
+    overtaken += r->outcome == FLIGHT_OVERTAKEN;
 }
 
 static void one_leads_some_join_and_the_rest_is_too_many(void **state)
 {
     (void)state;
     struct store *s = make(0, 0);
-    struct tag_stamp t = tags_of("route:a", NULL);
-    struct flight *f = NULL, *other = NULL;
+    struct tag_set t = tags_of("route:a", NULL);
     struct flight_waiter w[3] = {{.on_landed = on_landed}, {.on_landed = on_landed}, {0}};
     landed = 0;
-    assert_int_equal(begin(s, "k", &t, 1000, &w[2], &f), STORE_LEAD);
-    assert_int_equal(begin(s, "k", &t, 1000, &w[0], &other), STORE_JOINED);
-    assert_int_equal(begin(s, "k", &t, 1000, &w[1], &other), STORE_JOINED);
-    assert_int_equal(begin(s, "k", &t, 1000, &w[2], &other), STORE_FULL);
+    struct flight *f = begin(s, "k", &t, 1000, &w[2], STORE_LEAD).flight;
+    begin(s, "k", &t, 1000, &w[0], STORE_JOINED);
+    begin(s, "k", &t, 1000, &w[1], STORE_JOINED);
+    begin(s, "k", &t, 1000, &w[2], STORE_FULL);
     assert_int_equal(flight_waiting(f), 2);
     assert_int_equal(land(s, f, 1000, 1000), ERR_OK);
     assert_int_equal(landed, 2);
-    assert_int_equal(begin(s, "k", &t, 1000, &w[2], &other), STORE_HIT);
+    entry_unref(begin(s, "k", &t, 1000, &w[2], STORE_HIT).entry);
     store_free(s);
 }
 
-static struct store_match match(const char *glob, const char *key, const char *tag,
-                                const char *tag2)
+static bool is_k(void *arg, const struct cache_key *key, struct span target, struct span tag_text)
 {
-    struct store_match m = {.glob = span_str(glob), .key = span_str(key)};
-    if (tag)
-        m.tag[m.tag_count++] = tag_of(span_str(tag));
-    if (tag2)
-        m.tag[m.tag_count++] = tag_of(span_str(tag2));
-    return m;
+    (void)arg;
+    (void)target;
+    (void)tag_text;
+    return key->text.p[0] == 'k';
+}
+
+static uint64_t tag_pair[2];
+
+static struct store_match match(const char *a, const char *b)
+{
+    tag_pair[0] = a ? tag_of(span_str(a)) : 0;
+    tag_pair[1] = b ? tag_of(span_str(b)) : 0;
+    if (!a)
+        return (struct store_match){.kind = STORE_TEST, .test = is_k};
+    return (struct store_match){
+        .kind = b ? STORE_ALL_OF : STORE_ANY_TAG, .tags = tag_pair, .tag_count = b ? 2 : 1};
+}
+
+static struct store_removed invalidate(struct store *s, const struct store_match *m, bool is_soft,
+                                       bool is_dry, mono_ms now)
+{
+    struct store_invalidation i = {
+        .match = m, .is_soft = is_soft, .is_dry_run = is_dry, .now = now};
+    return store_invalidate(s, &i);
 }
 
 /* Whatever began before an invalidation is dead after it, stored or in flight. */
 static void an_invalidation_removes_what_is_stored_and_overtakes_what_flies(void **state)
 {
-    const struct store_match cases[] = {
-        match("k*", NULL, NULL, NULL),      match(NULL, "k1", NULL, NULL),
-        match(NULL, NULL, "*", NULL),       match(NULL, NULL, "route:a", NULL),
-        match(NULL, NULL, "route:a", "k1"),
-    };
+    static const char *const cases[][2] = {
+        {NULL, NULL}, {"*", NULL}, {"route:a", NULL}, {"k1", NULL}, {"route:a", "k1"}};
     (void)state;
     for (size_t i = 0; i < array_len(cases); i++) {
         struct store *s = make(0, 0);
-        struct tag_stamp t = tags_of("route:a", "k1");
-        struct flight *f = NULL, *late = NULL;
+        struct tag_set t = tags_of("route:a", "k1");
+        struct store_match m = match(cases[i][0], cases[i][1]);
         put(s, "k1", 1000, 100000);
-        struct store_removed dry = store_invalidate(s, &cases[i], true, 1001);
-        assert_int_equal(dry.matched, 1);
+        assert_int_equal(invalidate(s, &m, false, true, 1001).matched, 1);
         assert_true(has(s, "k1", 1001));
-        struct store_removed r = store_invalidate(s, &cases[i], false, 1001);
-        assert_int_equal(r.matched, 1);
+        assert_int_equal(invalidate(s, &m, false, false, 1001).matched, 1);
         assert_false(has(s, "k1", 1001));
 
-        assert_int_equal(begin(s, "k1", &t, 1002, NULL, &f), STORE_LEAD);
-        r = store_invalidate(s, &cases[i], false, 1003);
+        struct flight *f = begin(s, "k1", &t, 1002, NULL, STORE_LEAD).flight;
+        struct store_removed r = invalidate(s, &m, false, false, 1003);
         assert_int_equal(r.matched, 0);
         assert_int_equal(r.flights, 1);
-        assert_int_equal(begin(s, "k1", &t, 1004, NULL, &late), STORE_LEAD);
+        struct flight *late = begin(s, "k1", &t, 1004, NULL, STORE_LEAD).flight;
         assert_int_equal(land(s, f, 1005, 1000), ERR_NOT_FOUND);
         assert_false(has(s, "k1", 1005));
         assert_int_equal(land(s, late, 1006, 1000), ERR_OK);
@@ -220,10 +260,227 @@ static void an_intersection_of_tags_spares_what_has_but_one(void **state)
     struct store *s = make(0, 0);
     put(s, "k1", 1000, 100000);
     put(s, "k2", 1000, 100000);
-    struct store_match m = match(NULL, NULL, "route:a", "k1");
-    assert_int_equal(store_invalidate(s, &m, false, 1001).matched, 1);
+    struct store_match m = match("route:a", "k1");
+    assert_int_equal(invalidate(s, &m, false, false, 1001).matched, 1);
     assert_false(has(s, "k1", 1001));
     assert_true(has(s, "k2", 1001));
+    store_free(s);
+}
+
+/* A tag that only the answer tells: who joined before the invalidation gets the answer, who joined
+ * after it does not, and it is not stored. */
+static void an_answers_own_tag_may_have_been_invalidated_while_it_was_fetched(void **state)
+{
+    static const char *const cases[][2] = {{"room:17", NULL}, {"route:a", "room:17"}};
+    (void)state;
+    for (size_t i = 0; i < array_len(cases); i++) {
+        struct store *s = make(0, 0);
+        struct tag_set t = tags_of("route:a", NULL);
+        struct flight_waiter before = {.on_landed = on_landed}, after = before;
+        struct store_match m = match(cases[i][0], cases[i][1]);
+        landed = overtaken = 0;
+        struct flight *f = begin(s, "k", &t, 1000, NULL, STORE_LEAD).flight;
+        begin(s, "k", &t, 1000, &before, STORE_JOINED);
+        invalidate(s, &m, false, false, 1001);
+        begin(s, "k", &t, 1002, &after, STORE_JOINED);
+        struct made made = {.lifetime_ms = 1000, .own_tag = "room:17"};
+        assert_int_equal(land_as(s, f, 1003, &made), ERR_NOT_FOUND);
+        assert_int_equal(landed, 1);
+        assert_int_equal(overtaken, 1);
+        assert_false(has(s, "k", 1003));
+        store_free(s);
+    }
+}
+
+static void forgotten_intersections_count_against_what_flies(void **state)
+{
+    struct store *s = make(0, 0);
+    struct tag_set t = tags_of("route:a", NULL);
+    (void)state;
+    struct flight *f = begin(s, "k", &t, 1000, NULL, STORE_LEAD).flight;
+    for (int i = 0; i < 2000; i++) {
+        struct store_match m = match("other", "still-other");
+        invalidate(s, &m, false, false, 1001);
+    }
+    assert_int_equal(land(s, f, 1002, 1000), ERR_NOT_FOUND);
+    store_free(s);
+}
+
+static void stale_answers_have_their_windows(void **state)
+{
+    static const struct {
+        mono_ms now;
+        enum store_result result;
+        bool may_hide;
+    } cases[] = {{1499, STORE_HIT, true},  {1500, STORE_STALE, true}, {1599, STORE_STALE, true},
+                 {1600, STORE_MISS, true}, {1799, STORE_MISS, true},  {1800, STORE_MISS, false}};
+    const struct made m = {.lifetime_ms = 500, .while_ms = 100, .error_ms = 300};
+    (void)state;
+    for (size_t i = 0; i < array_len(cases); i++) {
+        struct store *s = make(0, 0);
+        struct tag_set t = tags_of("route:a", "k");
+        put_as(s, "k", 1000, &m);
+        assert_int_equal(look(s, "k", cases[i].now), cases[i].result);
+        if (cases[i].result == STORE_MISS) {
+            struct store_begun b = begin(s, "k", &t, cases[i].now, NULL, STORE_LEAD);
+            assert_int_equal(b.entry != NULL, cases[i].may_hide);
+            assert_int_equal(b.miss, STORE_MISS_EXPIRED);
+            entry_unref(b.entry);
+            assert_int_equal(land(s, b.flight, cases[i].now, 1000), ERR_OK);
+        }
+        store_free(s);
+    }
+}
+
+static void a_soft_invalidation_begins_the_windows(void **state)
+{
+    const struct made window = {.lifetime_ms = 100000, .while_ms = 100},
+                      none = {100000, 0, 0, NULL};
+    struct store_match by_tag = match("k1", NULL), by_test = match(NULL, NULL);
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        struct store *s = make(0, 0);
+        put_as(s, "k1", 1000, &window);
+        put_as(s, "k2", 1000, &none);
+        by_tag = match("route:a", NULL);
+        struct store_removed r = invalidate(s, i ? &by_test : &by_tag, true, false, 2000);
+        assert_int_equal(r.matched, 2);
+        assert_int_equal(r.stale, 1);
+        assert_int_equal(look(s, "k1", 2000), STORE_STALE);
+        assert_int_equal(look(s, "k1", 2099), STORE_STALE);
+        assert_int_equal(look(s, "k1", 2100), STORE_MISS);
+        assert_int_equal(look(s, "k2", 2000), STORE_MISS);
+        store_free(s);
+    }
+}
+
+static void one_refresh_at_a_time_and_none_after_a_failure(void **state)
+{
+    const struct made m = {.lifetime_ms = 500, .while_ms = 1000};
+    struct store *s = make(0, 0);
+    struct tag_set t = tags_of("route:a", "k");
+    struct flight *f = NULL, *other = NULL;
+    (void)state;
+    put_as(s, "k", 1000, &m);
+    struct store_begun b = begin(s, "k", &t, 1600, NULL, STORE_STALE);
+    assert_int_equal(store_refresh(s, b.entry, &t, 1600, &f), STORE_LEAD);
+    assert_int_equal(store_refresh(s, b.entry, &t, 1600, &other), STORE_MISS);
+    struct flight_result failed = {.outcome = FLIGHT_FAILED};
+    store_refresh_failed(b.entry, 1600, 100);
+    assert_int_equal(store_land(s, f, &failed, NULL, 0, 1600), ERR_OK);
+    assert_int_equal(store_refresh(s, b.entry, &t, 1699, &f), STORE_MISS);
+    assert_int_equal(store_refresh(s, b.entry, &t, 1700, &f), STORE_LEAD);
+    assert_int_equal(land(s, f, 1700, 1000), ERR_OK);
+    assert_true(has(s, "k", 1701));
+    entry_unref(b.entry);
+    store_free(s);
+}
+
+static enum err_code land_marker(struct store *s, struct flight *f, mono_ms now)
+{
+    struct entry_parts p = {.kind = ENTRY_PASS,
+                            .key = flight_key(f),
+                            .began = flight_began(f),
+                            .stored_mono_ms = now,
+                            .lifetime_ms = 1000};
+    struct entry *e = entry_new(&p);
+    struct flight_result r = {.outcome = FLIGHT_UNSTORABLE};
+    enum err_code rc = store_land(s, f, &r, &e, 1, now);
+    entry_unref(e);
+    return rc;
+}
+
+static void behind_a_marker_everybody_flies_alone(void **state)
+{
+    struct store *s = make(0, 0);
+    struct tag_set t = tags_of("route:a", "k");
+    (void)state;
+    struct flight *f = begin(s, "k", &t, 1000, NULL, STORE_LEAD).flight;
+    assert_int_equal(land_marker(s, f, 1000), ERR_OK);
+    struct flight *a = begin(s, "k", &t, 1001, NULL, STORE_ALONE).flight;
+    struct flight *b = begin(s, "k", &t, 1001, NULL, STORE_ALONE).flight;
+    assert_int_equal(land_marker(s, a, 1001), ERR_OK);
+    assert_int_equal(land(s, b, 1001, 1000), ERR_OK); /* it could be stored this time */
+    assert_true(has(s, "k", 1002));
+    store_free(s);
+}
+
+static void a_marker_does_not_replace_what_may_be_served_stale(void **state)
+{
+    const struct made m = {.lifetime_ms = 500, .error_ms = 1000};
+    struct store *s = make(0, 0);
+    struct tag_set t = tags_of("route:a", "k");
+    (void)state;
+    put_as(s, "k", 1000, &m);
+    struct store_begun b = begin(s, "k", &t, 1600, NULL, STORE_LEAD);
+    entry_unref(b.entry);
+    (void)land_marker(s, b.flight, 1600);
+    b = begin(s, "k", &t, 1601, NULL, STORE_LEAD);
+    assert_non_null(b.entry);
+    store_drop(s, b.entry); /* a definite end */
+    assert_int_equal(land_marker(s, b.flight, 1601), ERR_OK);
+    entry_unref(b.entry);
+    b = begin(s, "k", &t, 1602, NULL, STORE_ALONE);
+    assert_null(b.entry);
+    (void)land_marker(s, b.flight, 1602);
+    store_free(s);
+}
+
+static unsigned listed;
+
+static void on_entry(void *arg, struct entry *e)
+{
+    (void)arg;
+    (void)e;
+    listed++;
+}
+
+static void many_matches_are_dead_at_once_and_swept_later(void **state)
+{
+    enum { MANY = 20000 };
+    struct store_limits route = {0};
+    struct store_config c = {.route_count = 1, .route = &route, .max_object_bytes = 1 << 20};
+    struct store *s = store_new(&c);
+    struct store_stats all;
+    char text[32];
+    (void)state;
+    for (int i = 0; i < MANY; i++) {
+        snprintf(text, sizeof(text), "k%d", i);
+        put(s, text, 1000, 100000);
+    }
+    struct store_match m = match("route:a", NULL);
+    struct store_invalidation i = {.match = &m, .now = 1001, .list_max = 50, .on_entry = on_entry};
+    listed = 0;
+    struct store_removed r = store_invalidate(s, &i);
+    assert_int_equal(r.matched, MANY);
+    assert_false(r.is_exact);
+    assert_int_equal(listed, 50);
+    for (int n = 0; n < MANY; n += 997) {
+        snprintf(text, sizeof(text), "k%d", n);
+        assert_false(has(s, text, 1001));
+    }
+    while (store_sweep(s, 1001))
+        ;
+    store_stats_read(s, &all, NULL);
+    assert_int_equal(all.entries, 0);
+    assert_int_equal(all.bytes, 0);
+    assert_int_equal(all.invalidated, MANY);
+    store_free(s);
+}
+
+static void tags_are_counted_with_their_bytes(void **state)
+{
+    struct store *s = make(0, 0);
+    uint64_t entries, bytes;
+    (void)state;
+    put(s, "k1", 1000, 1000);
+    put(s, "k2", 1000, 1000);
+    store_tag_stats(s, tag_of(SPAN_LIT("route:a")), &entries, &bytes);
+    assert_int_equal(entries, 2);
+    assert_true(bytes > 0);
+    assert_int_equal(store_expire(s, 10000, 100), 2);
+    store_tag_stats(s, tag_of(SPAN_LIT("route:a")), &entries, &bytes);
+    assert_int_equal(entries, 0);
     store_free(s);
 }
 
@@ -232,13 +489,13 @@ static void what_is_too_large_is_not_stored(void **state)
     (void)state;
     static char huge[2 << 20];
     struct store *s = make(0, 0);
-    struct tag_stamp t = tags_of("route:a", NULL);
-    struct flight *f = NULL;
-    assert_int_equal(begin(s, "k", &t, 1000, NULL, &f), STORE_LEAD);
+    struct tag_set t = tags_of("route:a", NULL);
+    struct flight *f = begin(s, "k", &t, 1000, NULL, STORE_LEAD).flight;
     struct entry_parts p = {.kind = ENTRY_RESPONSE,
                             .status = 200,
                             .key = flight_key(f),
-                            .tags = flight_tags(f),
+                            .tags = t.tag,
+                            .tag_count = t.count,
                             .stored_mono_ms = 1000,
                             .lifetime_ms = 1000,
                             .body = span_of(huge, sizeof(huge))};
@@ -259,6 +516,15 @@ int main(void)
         cmocka_unit_test(one_leads_some_join_and_the_rest_is_too_many),
         cmocka_unit_test(an_invalidation_removes_what_is_stored_and_overtakes_what_flies),
         cmocka_unit_test(an_intersection_of_tags_spares_what_has_but_one),
+        cmocka_unit_test(an_answers_own_tag_may_have_been_invalidated_while_it_was_fetched),
+        cmocka_unit_test(forgotten_intersections_count_against_what_flies),
+        cmocka_unit_test(stale_answers_have_their_windows),
+        cmocka_unit_test(a_soft_invalidation_begins_the_windows),
+        cmocka_unit_test(one_refresh_at_a_time_and_none_after_a_failure),
+        cmocka_unit_test(behind_a_marker_everybody_flies_alone),
+        cmocka_unit_test(a_marker_does_not_replace_what_may_be_served_stale),
+        cmocka_unit_test(many_matches_are_dead_at_once_and_swept_later),
+        cmocka_unit_test(tags_are_counted_with_their_bytes),
         cmocka_unit_test(what_is_too_large_is_not_stored),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
