@@ -211,9 +211,9 @@ static void add_identity(const struct route *r, struct buf *out)
     if (r->identity == IDENTITY_NONE)
         buf_add_str(out, "  identity  none: shared by all; credentials are not sent upstream\n");
     for (unsigned i = 0; i < r->identity_count; i++)
-        buf_add_fmt(out, "  identity  " SPAN_FMT "%s\n",
-                    SPAN_ARG(r->params[r->param_count + i].name),
-                    r->params[r->param_count + i].source == PARAM_JWT ? " of a verified token" : "");
+        buf_add_fmt(
+            out, "  identity  " SPAN_FMT "%s\n", SPAN_ARG(r->params[r->param_count + i].name),
+            r->params[r->param_count + i].source == PARAM_JWT ? " of a verified token" : "");
 }
 
 static void add_limit(struct buf *out, const char *text, uint64_t v,

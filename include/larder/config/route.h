@@ -103,7 +103,6 @@ struct ttl_rule {
 struct route {
     struct span name;
     uint16_t index;
-    unsigned upstream;    /* index in config */
     uint32_t config_line; /* where it stands in the file */
     bool any_method;
     bool cached;        /* has a ttl */
@@ -113,40 +112,38 @@ struct route {
     bool store_errors;  /* "json_errors": "store": the safe default for JSON is off */
     bool vary_ignored;  /* "vary": "ignore" */
     bool share_cookies; /* "cookies": "share": requests with cookies are answered alike */
+    unsigned upstream;  /* index in config */
     unsigned method_count;
     struct span methods[ROUTE_METHODS_MAX];
     unsigned segment_count;
-    struct path_segment *segments;
-    unsigned param_count;
-    struct param params[ROUTE_PARAMS_MAX];
     unsigned piece_count; /* of a template; 0: the default form */
+    struct path_segment *segments;
     struct key_piece *pieces;
-    unsigned ignore_count;
-    struct span *ignore; /* query names, `*` at the end stands for any rest */
-    unsigned decl_count;
-    struct param_decl *decls;
+    /* the key's, and behind them those that say whose answer it is */
+    unsigned param_count, identity_count;
+    struct param params[ROUTE_PARAMS_MAX];
+    enum { IDENTITY_UNSTATED, IDENTITY_NONE, IDENTITY_KEYED } identity;
     /* query parameters that neither key nor params name: forwarded but not in the key, answered
        400, taken off, or part of the key */
     enum { UNKNOWN_FORWARD, UNKNOWN_REJECT, UNKNOWN_DROP, UNKNOWN_KEY } unknown;
-    /* whose answer it is: params[param_count..] say so, which are part of the key */
-    enum { IDENTITY_UNSTATED, IDENTITY_NONE, IDENTITY_KEYED } identity;
-    unsigned identity_count;
+    unsigned ignore_count, decl_count;
+    struct span *ignore; /* query names, `*` at the end stands for any rest */
+    struct param_decl *decls;
     struct fresh_policy fresh;
     uint64_t while_ms, error_ms; /* may be served stale so long */
     uint64_t error_budget_ms;    /* ... in an upstream's failure, in all on a day; 0: no limit */
     uint64_t deadline_ms;        /* slower than this, and something stale is there; 0: none */
     unsigned refresh_ahead;      /* XFetch's beta in percent; 0: off */
     unsigned jitter_percent;     /* lifetimes are shorter by up to this */
-    unsigned until_count;
+    unsigned until_count, ttl_rule_count;
     const struct wallclock *until[UNTIL_MAX]; /* lifetimes end at the next of them */
-    const struct cond *store_if;              /* NULL: none */
-    unsigned ttl_rule_count;
     struct ttl_rule ttl_rules[TTL_RULES_MAX];
+    const struct cond *store_if; /* NULL: none */
     unsigned tag_count;
+    unsigned stats_by_count; /* labels counted apart; stats_by NULL: all but secrets */
     struct text_template *tags;
-    const struct write_rules *on_write; /* NULL: none */
-    unsigned stats_by_count;            /* labels counted apart; stats_by NULL: all but secrets */
     struct span *stats_by;
+    const struct write_rules *on_write;                /* NULL: none */
     uint64_t max_bytes, max_entries, max_object_bytes; /* 0: no limit of its own */
     uint64_t body_limit_bytes;
     uint64_t first_byte_timeout_ms; /* 0: the upstream's */
