@@ -72,7 +72,7 @@ static void drain(struct daemon *d, const char *signal_name)
     d->is_draining = true;
     log_info("%s: no new connections; requests in flight have %llu ms to finish", signal_name,
              (unsigned long long)d->config->drain_timeout_ms);
-    control_set_ready(d->control, false);
+    control_drain(d->control);
     for (unsigned i = 0; i < d->shared.worker_count; i++)
         worker_drain(d->shared.workers[i], d->config->drain_timeout_ms);
 }

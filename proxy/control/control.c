@@ -368,6 +368,12 @@ void control_set_ready(struct control *c, bool is_ready)
         schedule_start(c->schedule);
 }
 
+void control_drain(struct control *c)
+{
+    c->is_ready = false;
+    jobs_stop(c); /* who follows one must not hold the drain up */
+}
+
 void control_tick(struct control *c)
 {
     windows_tick(c->windows);

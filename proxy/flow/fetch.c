@@ -117,6 +117,9 @@ static enum store_verdict judge_head(struct fetch *f)
 {
     const struct route_switch *s = &f->w->shared->switches[f->l.route->index];
     struct fresh_policy policy = f->l.route->fresh;
+    /* whose answer it is has been asked of the request (lookup_may_share): the key tells, or the
+       route says that it is nobody's */
+    policy.share_authorized = true;
     if (atomic_load_explicit(&s->has_ttl, memory_order_relaxed)) {
         policy.has_ttl = true;
         policy.ttl_ms = s->ttl_ms;

@@ -108,10 +108,36 @@ static void add_framing(bool body_chunked, uint64_t body_bytes, bool has_body, e
     }
 }
 
+/* "q=0", "q=0.000" */
+static bool is_zero_weight(struct span weight)
+{
+    for (size_t i = 2; i < weight.len; i++)
+        if (weight.p[i] != '0' && weight.p[i] != '.')
+            return false;
+    return weight.len > 2;
+}
+
+/* "gzip" or "gzip;q=0.5", but not "gzip;q=0" (RFC 9110 section 12.5.3). */
+static bool takes_gzip(const struct head *h)
+{
+    struct span rest, member, weight;
+    for (unsigned i = 0; i < h->field_count; i++) {
+        if (h->fields[i].id != FIELD_ACCEPT_ENCODING)
+            continue;
+        rest = h->fields[i].value;
+        while (field_list_next(&rest, &member)) {
+            struct span name = span_trim(span_split(member, ';', &weight));
+            if (span_eq_nocase(name, SPAN_LIT("gzip")) && !is_zero_weight(span_trim(weight)))
+                return true;
+        }
+    }
+    return false;
+}
+
 /* A fetch's answer may be looked into: only encodings that can be unpacked are asked for. */
 static void add_accept_encoding(const struct forward *f, struct buf *out)
 {
-    if (field_has_token(f->head, FIELD_ACCEPT_ENCODING, SPAN_LIT("gzip")))
+    if (takes_gzip(f->head))
         add_field(out, "Accept-Encoding", SPAN_LIT("gzip"));
 }
 

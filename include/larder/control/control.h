@@ -24,6 +24,8 @@ void control_tick(struct control *c);
 must_check enum err_code control_set_front(struct control *c, const struct address *addr,
                                            struct err *err);
 void control_set_ready(struct control *c, bool is_ready); /* what /health/ready says */
+/* Not ready any more; jobs and their streams of events end. Control calls are still answered. */
+void control_drain(struct control *c);
 /* Ends warm jobs; after this nothing of it uses the network. */
 void control_stop(struct control *c);
 void control_free(struct control *c);
