@@ -100,7 +100,7 @@ static bool status_matches(enum cond_op op, unsigned status, const struct litera
     return l->type == JSON_NUMBER && compare(op, status, l->number);
 }
 
-static bool is_true(const struct cond_value *v)
+bool cond_value_is_set(const struct cond_value *v)
 {
     switch (v->type) {
     case JSON_NULL:
@@ -143,7 +143,7 @@ static bool test(const struct node *n, const struct cond_facts *f)
         has_text = type_text(f->response, &text) && !text.failed;
     if (n->op == OP_TRUTH)
         return n->operand == OPERAND_STATUS ? true
-               : n->operand == OPERAND_JSON ? is_true(&f->values[n->pointer])
+               : n->operand == OPERAND_JSON ? cond_value_is_set(&f->values[n->pointer])
                                             : has_text && text.len > 0;
     if (n->op == OP_NE)
         return !matches(n, OP_EQ, f, buf_span(&text), has_text);

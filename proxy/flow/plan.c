@@ -234,31 +234,15 @@ void body_values_for(const struct body_values *v, const struct cond *c, struct c
     }
 }
 
-static bool is_set(const struct cond_value *v)
-{
-    switch (v->type) {
-    case JSON_NULL:
-    case JSON_FALSE:
-        return false;
-    case JSON_TRUE:
-        return v->is_there;
-    case JSON_NUMBER:
-        return v->is_there && v->number != 0;
-    case JSON_STRING:
-        return v->is_there && v->text.len > 0;
-    default:
-        return v->is_there && v->count > 0;
-    }
-}
-
 bool body_values_tell_error(const struct body_values *v)
 {
     const struct body_plan *p = v->plan;
     if (!p->guards)
         return false;
     const struct cond_value *success = &v->kept[p->success].last;
-    return (success->is_there && success->type == JSON_FALSE) || is_set(&v->kept[p->error].last) ||
-           is_set(&v->kept[p->errors].last);
+    return (success->is_there && success->type == JSON_FALSE) ||
+           cond_value_is_set(&v->kept[p->error].last) ||
+           cond_value_is_set(&v->kept[p->errors].last);
 }
 
 bool body_values_each(const struct body_values *v, struct span pointer,

@@ -39,6 +39,8 @@ struct cond_facts {
     const struct head *response;
     const struct cond_value *values; /* as cond_pointer() */
 };
+/* There, and neither false, null, 0, "", [] nor {}. */
+bool cond_value_is_set(const struct cond_value *v);
 bool cond_holds(const struct cond *c, const struct cond_facts *f);
 struct span cond_text(const struct cond *c); /* as written */
 
