@@ -15,7 +15,7 @@
 
 #include <pthread.h>
 
-enum { SHARDS = 256, WHEEL_SLOTS = 4096 };
+enum { SHARDS = 256, WHEEL_SLOTS = 4096, GONE_SLOTS = 1 << 15 };
 
 struct flight {
     struct flight *chain; /* in its shard */
@@ -80,6 +80,8 @@ struct store {
     unsigned route_count;
     uint64_t max_object_bytes;
     unsigned waiters_max;
+    /* why the last answer of a key is gone: its hash with the reason in the low two bits */
+    _Atomic uint64_t gone[GONE_SLOTS];
     _Atomic unsigned sweep_left; /* shards that may hold what invalidations have left dead */
 };
 
@@ -111,6 +113,10 @@ void order_fini(struct order *o);
 void order_insert(struct store *s, struct entry *e);
 /* Out of all queues; counted by <why>. Once for each entry. */
 void order_remove(struct store *s, struct entry *e, enum leave why);
+/* Remembers why an answer has gone. */
+void gone_note(struct store *s, const struct entry *e, enum leave why);
+/* ... for who misses it: once. */
+enum store_miss gone_take(struct store *s, const struct cache_key *key);
 /* What has been unlinked from its shard goes out of the queues, too, with the table's reference.
  * NULL is fine. */
 void bury(struct store *s, struct entry *dead, enum leave why);

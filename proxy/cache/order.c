@@ -128,8 +128,30 @@ static struct entry *next_victim(struct store *s, struct queue *route)
     return entry_ref(victim);
 }
 
-static void drop_from_shard(struct store *s, struct entry *e)
+void gone_note(struct store *s, const struct entry *e, enum leave why)
 {
+    static const uint64_t misses[] = {[LEAVE_EVICTED] = STORE_MISS_EVICTED,
+                                      [LEAVE_EXPIRED] = STORE_MISS_EXPIRED,
+                                      [LEAVE_INVALIDATED] = STORE_MISS_INVALIDATED};
+    if (e->kind != ENTRY_RESPONSE || why == LEAVE_REPLACED)
+        return;
+    uint64_t mark = (e->key.hash.hi & ~3ull) | misses[why];
+    atomic_store_explicit(&s->gone[e->key.hash.lo % GONE_SLOTS], mark, memory_order_relaxed);
+}
+
+enum store_miss gone_take(struct store *s, const struct cache_key *key)
+{
+    _Atomic uint64_t *slot = &s->gone[key->hash.lo % GONE_SLOTS];
+    uint64_t mark = atomic_load_explicit(slot, memory_order_relaxed);
+    if (!mark || (mark & ~3ull) != (key->hash.hi & ~3ull))
+        return STORE_MISS_ABSENT;
+    atomic_store_explicit(slot, 0, memory_order_relaxed);
+    return (enum store_miss)(mark & 3);
+}
+
+static void drop_from_shard(struct store *s, struct entry *e, enum leave why)
+{
+    gone_note(s, e, why);
     struct shard *sh = shard_of(s, &e->key);
     pthread_mutex_lock(&sh->lock);
     bool was_there = shard_unlink(sh, e);
@@ -147,7 +169,7 @@ void order_insert(struct store *s, struct entry *e)
         link_all(s, e);
     for (struct entry *v; (v = next_victim(s, &o->routes[e->route])) != NULL;) {
         pthread_mutex_unlock(&o->lock);
-        drop_from_shard(s, v);
+        drop_from_shard(s, v, LEAVE_EVICTED);
         pthread_mutex_lock(&o->lock);
     }
     pthread_mutex_unlock(&o->lock);
@@ -157,6 +179,7 @@ void bury(struct store *s, struct entry *dead, enum leave why)
 {
     if (!dead)
         return;
+    gone_note(s, dead, why);
     order_remove(s, dead, why);
     entry_unref(dead);
 }
@@ -217,7 +240,7 @@ unsigned store_expire(struct store *s, mono_ms now, unsigned max)
     }
     list_for_each_safe (it, next, &dead) {
         list_remove(it);
-        drop_from_shard(s, container_of(it, struct entry, in_expiry));
+        drop_from_shard(s, container_of(it, struct entry, in_expiry), LEAVE_EXPIRED);
     }
     return total;
 }

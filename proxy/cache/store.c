@@ -62,8 +62,10 @@ static struct found find_usable(struct store *s, struct shard *sh, const struct 
 {
     struct found f = {.use = ENTRY_OVER, .miss = STORE_MISS_ABSENT};
     struct entry *e = shard_find(sh, key);
-    if (!e)
+    if (!e) {
+        f.miss = gone_take(s, key);
         return f;
+    }
     bool is_dead = entry_is_dead(s, e);
     f.use = is_dead ? ENTRY_OVER : entry_use_at(e, now);
     f.leave = is_dead || atomic_load(&e->soft_ms) ? LEAVE_INVALIDATED : LEAVE_EXPIRED;
@@ -208,6 +210,8 @@ enum store_result store_begin(struct store *s, const struct store_begin *b, stru
     }
     pthread_mutex_unlock(&sh->lock);
     bury(s, found.dead, found.leave);
+    if (found.dead)
+        (void)gone_take(s, b->key); /* it has just been told */
     return rc;
 }
 
@@ -292,13 +296,15 @@ static void count_refused(struct store *s, uint16_t route, enum err_code rc)
     }
 }
 
-/* Who joined after the invalidation that the answer is older than must not get it. */
+/* Who joined after an invalidation that the answer is older than must not get it. The last such one
+ * is known, earlier ones are not: who joined when anything at all had been invalidated since the
+ * flight began asks anew. */
 static void tell_waiters(struct flight *f, const struct flight_result *result, uint64_t overtaken)
 {
     struct flight_result again = {.outcome = FLIGHT_OVERTAKEN};
     for (struct flight_waiter *w = f->first, *next; w; w = next) {
         next = w->next;
-        bool is_late = overtaken && w->joined >= overtaken && result->outcome == FLIGHT_ANSWER;
+        bool is_late = overtaken && w->joined > f->began && result->outcome == FLIGHT_ANSWER;
         w->on_landed(w, is_late ? &again : result);
     }
 }

@@ -75,7 +75,8 @@ static void note_miss(struct flow *f, enum store_miss miss)
 {
     static const enum reason reasons[] = {[STORE_MISS_ABSENT] = REASON_ABSENT,
                                           [STORE_MISS_EXPIRED] = REASON_EXPIRED,
-                                          [STORE_MISS_INVALIDATED] = REASON_INVALIDATED};
+                                          [STORE_MISS_INVALIDATED] = REASON_INVALIDATED,
+                                          [STORE_MISS_EVICTED] = REASON_EVICTED};
     f->reason = reasons[miss];
     f->miss = miss;
 }

@@ -136,7 +136,8 @@ static void count_miss(struct flow *f, struct route_counters *c, uint64_t us)
 {
     _Atomic uint64_t *reasons[] = {[STORE_MISS_ABSENT] = &c->miss_absent,
                                    [STORE_MISS_EXPIRED] = &c->miss_expired,
-                                   [STORE_MISS_INVALIDATED] = &c->miss_invalidated};
+                                   [STORE_MISS_INVALIDATED] = &c->miss_invalidated,
+                                   [STORE_MISS_EVICTED] = &c->miss_evicted};
     count(&c->misses);
     count(reasons[f->miss]);
     hist_record(&c->miss_time, us);

@@ -15,6 +15,7 @@ static const char *fwd_word(const struct flow *f)
     case REASON_WARM:
         return "miss";
     case REASON_ABSENT:
+    case REASON_EVICTED:
     case REASON_HIT_FOR_MISS:
     case REASON_WAITERS_FULL:
     case REASON_WAIT_TIMEOUT:

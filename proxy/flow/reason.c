@@ -28,6 +28,7 @@ static const struct {
                                    "\"refresh_ahead\" would have answered it"},
     [REASON_INVALIDATED] = {"invalidated", "a soft invalidation with \"stale_while_revalidate\" "
                                            "would have answered it"},
+    [REASON_EVICTED] = {"evicted", "raise cache.max_bytes, or the route's own limits"},
     [REASON_HIT_FOR_MISS] = {"hit-for-miss", "the last answer could not be stored; stats' "
                                              "\"refused\" says why"},
     [REASON_WAITERS_FULL] = {"waiters-full", "raise cache.waiters"},

@@ -42,8 +42,15 @@ enum store_result {
     STORE_NOMEM,
 };
 
-/* Why a lookup was a miss, for Cache-Status and counters. */
-enum store_miss { STORE_MISS_ABSENT, STORE_MISS_EXPIRED, STORE_MISS_INVALIDATED };
+/* Why a lookup was a miss, for Cache-Status and counters. Of answers that are gone already the
+ * reason is remembered for a while, as far as a small table goes. */
+enum store_miss {
+    STORE_MISS_ABSENT, /* never stored, or forgotten */
+    STORE_MISS_EXPIRED,
+    STORE_MISS_INVALIDATED,
+    STORE_MISS_EVICTED,
+    STORE_MISS_COUNT
+};
 
 /* NULL: no memory. */
 struct store *store_new(const struct store_config *config);
@@ -84,7 +91,7 @@ void store_refresh_failed(struct entry *e, mono_ms now, uint64_t ms);
 /* Ends a flight, and gives its reference back: stores the <count> entries of result (an answer
  * and perhaps its VARY marker, or a PASS marker; each in the flight's shard) unless an
  * invalidation has overtaken the flight, then calls each waiter's on_landed, without a lock held:
- * with <result>, or with FLIGHT_OVERTAKEN where it joined after the invalidation. The caller keeps
+ * with <result>, or with FLIGHT_OVERTAKEN where it may have joined after the invalidation. The caller keeps
  * its own references of the entries. Returns whether they were stored; ERR_TOO_LARGE or
  * ERR_NOT_FOUND (overtaken) say why not. A marker never takes the place of an answer that may be
  * served stale. */

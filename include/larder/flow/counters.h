@@ -25,7 +25,8 @@
     X(bypasses, "not looked up, or not to be shared: passed through")                              \
     X(errors, "answered with an error of larder's own")                                            \
     X(not_modified, "of the hits: answered 304")                                                   \
-    X(miss_absent, "misses: never stored, evicted or another variant")                             \
+    X(miss_absent, "misses: never stored, or long gone")                                           \
+    X(miss_evicted, "misses: the stored answer had to give way to others")                         \
     X(miss_expired, "misses: the stored answer's lifetime was over")                               \
     X(miss_invalidated, "misses: the stored answer had been invalidated")                          \
     X(hit_for_miss, "bypasses: the key's last answer could not be stored")                         \

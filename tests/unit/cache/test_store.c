@@ -292,6 +292,27 @@ static void an_answers_own_tag_may_have_been_invalidated_while_it_was_fetched(vo
     }
 }
 
+/* An invalidation, a waiter, and another invalidation: the last is younger than the waiter, but the
+ * first is not. */
+static void a_later_invalidation_hides_no_earlier_one(void **state)
+{
+    struct store *s = make(0, 0);
+    struct tag_set t = tags_of("route:a", NULL);
+    struct flight_waiter between = {.on_landed = on_landed};
+    struct store_match m = match("room:17", NULL);
+    (void)state;
+    landed = overtaken = 0;
+    struct flight *f = begin(s, "k", &t, 1000, NULL, STORE_LEAD).flight;
+    invalidate(s, &m, false, false, 1001);
+    begin(s, "k", &t, 1002, &between, STORE_JOINED);
+    invalidate(s, &m, false, false, 1003);
+    struct made made = {.lifetime_ms = 1000, .own_tag = "room:17"};
+    assert_int_equal(land_as(s, f, 1004, &made), ERR_NOT_FOUND);
+    assert_int_equal(landed, 0);
+    assert_int_equal(overtaken, 1);
+    store_free(s);
+}
+
 static void forgotten_intersections_count_against_what_flies(void **state)
 {
     struct store *s = make(0, 0);
@@ -468,6 +489,40 @@ static void many_matches_are_dead_at_once_and_swept_later(void **state)
     store_free(s);
 }
 
+static enum store_miss miss_of(struct store *s, const char *text, mono_ms now)
+{
+    struct tag_set t = tags_of("route:a", text);
+    struct store_begun b = begin(s, text, &t, now, NULL, STORE_LEAD);
+    struct flight_result r = {.outcome = FLIGHT_FAILED};
+    (void)store_land(s, b.flight, &r, NULL, 0, now);
+    entry_unref(b.entry);
+    return b.miss;
+}
+
+/* Also of what is out of the store already, and once. */
+static void a_miss_knows_why(void **state)
+{
+    struct store *s = make(2, 0);
+    (void)state;
+    assert_int_equal(miss_of(s, "k1", 1000), STORE_MISS_ABSENT);
+    put(s, "k1", 1000, 500);
+    assert_int_equal(store_expire(s, 9000, 10), 1);
+    assert_int_equal(miss_of(s, "k1", 9000), STORE_MISS_EXPIRED);
+    assert_int_equal(miss_of(s, "k1", 9000), STORE_MISS_ABSENT);
+    put(s, "k1", 9000, 500);
+    assert_int_equal(miss_of(s, "k1", 9600), STORE_MISS_EXPIRED);
+    assert_int_equal(miss_of(s, "k1", 9600), STORE_MISS_ABSENT);
+    put(s, "k1", 9600, 5000);
+    struct store_match m = match("k1", NULL);
+    invalidate(s, &m, false, false, 9601);
+    assert_int_equal(miss_of(s, "k1", 9602), STORE_MISS_INVALIDATED);
+    put(s, "k1", 9600, 50000);
+    put(s, "k2", 9600, 50000);
+    put(s, "k3", 9600, 50000);
+    assert_int_equal(miss_of(s, "k1", 9602), STORE_MISS_EVICTED);
+    store_free(s);
+}
+
 static void tags_are_counted_with_their_bytes(void **state)
 {
     struct store *s = make(0, 0);
@@ -517,6 +572,7 @@ int main(void)
         cmocka_unit_test(an_invalidation_removes_what_is_stored_and_overtakes_what_flies),
         cmocka_unit_test(an_intersection_of_tags_spares_what_has_but_one),
         cmocka_unit_test(an_answers_own_tag_may_have_been_invalidated_while_it_was_fetched),
+        cmocka_unit_test(a_later_invalidation_hides_no_earlier_one),
         cmocka_unit_test(forgotten_intersections_count_against_what_flies),
         cmocka_unit_test(stale_answers_have_their_windows),
         cmocka_unit_test(a_soft_invalidation_begins_the_windows),
@@ -524,6 +580,7 @@ int main(void)
         cmocka_unit_test(behind_a_marker_everybody_flies_alone),
         cmocka_unit_test(a_marker_does_not_replace_what_may_be_served_stale),
         cmocka_unit_test(many_matches_are_dead_at_once_and_swept_later),
+        cmocka_unit_test(a_miss_knows_why),
         cmocka_unit_test(tags_are_counted_with_their_bytes),
         cmocka_unit_test(what_is_too_large_is_not_stored),
     };
