@@ -399,8 +399,9 @@ static void check_cached(struct reading *r, const struct json *j, struct route *
         return;
     check_methods(r, match, route);
     if (route->needs_body && !takes_body(route) && !route->any_method)
-        reading_fail(r, key,
-                     "the key is made from the body, but no method of the route has one; "
+        reading_fail(r, key ? key : match,
+                     "the key, a tag or the identity is made from the body, but no method of the "
+                     "route has one; "
                      "write \"POST ...\" in \"match\"");
     route->needs_body |= !route->has_key && takes_body(route);
 }

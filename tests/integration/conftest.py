@@ -36,6 +36,7 @@ def app_fixtures(module, server):
 flask_process = app_fixtures("flask_app", "gunicorn")
 django_process = app_fixtures("django_app", "gunicorn")
 fastapi_process = app_fixtures("fastapi_app", "uvicorn")
+moody_process = app_fixtures("moody_app", "gunicorn")
 
 
 @pytest.fixture
@@ -54,3 +55,9 @@ def django_app(django_process):
 def fastapi_app(fastapi_process):
     fastapi_process.reset()
     return fastapi_process
+
+
+@pytest.fixture
+def moody_app(moody_process):
+    moody_process.reset()
+    return moody_process

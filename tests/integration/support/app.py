@@ -57,6 +57,12 @@ class App:
     def reset(self):
         self.request("POST", "/_reset")
 
+    def mood(self, name, **mood):
+        """What the moody app answers to /thing/NAME from now on."""
+        answer = self.request("POST", f"/_mood/{name}", body=json.dumps(mood),
+                              headers={"Content-Type": "application/json"})
+        assert answer.status == 200
+
     def hold(self, name):
         return Gate(self, name)
 

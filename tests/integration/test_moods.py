@@ -1,0 +1,248 @@
+"""An app that fails, is slow, or says what it should not: what clients get meanwhile."""
+import base64
+import concurrent.futures
+import hashlib
+import hmac
+import json
+import time
+
+import pytest
+
+from test_caching import config
+
+SECRET = "0123456789abcdef0123456789abcdef"
+
+
+def thing(**more):
+    return dict({"name": "thing", "match": "GET,POST /thing/{id}", "key": ["path.id"],
+                 "ttl": "200ms"}, **more)
+
+
+def status_of(answer):
+    return answer.headers["Cache-Status"]
+
+
+def wait_until_stale(larder, path="/thing/a"):
+    """Until the entry's own lifetime is over; asks the control plane, not the cache."""
+    def is_stale():
+        answer = larder.control("GET", f"/api/cache/entry?url={path}")
+        return answer.status == 404 or answer.json()["variants"][0]["ttl_s"] < 0
+    larder.wait_until(is_stale)
+
+
+def test_a_stale_answer_is_served_while_one_fetch_renews_it(larder_factory, moody_app):
+    larder = larder_factory(config(moody_app, thing(stale_while_revalidate="1h")))
+    larder.request("GET", "/thing/a")
+    wait_until_stale(larder)
+    moody_app.mood("a", gate="slow")
+    for _ in range(5):
+        answer = larder.request("GET", "/thing/a")
+        assert answer.json()["number"] == 1
+        assert "detail=stale-while-revalidate" in status_of(answer)
+    assert moody_app.count("a") == 2, "one fetch for all of them"
+    moody_app.hold("slow").open()
+    larder.wait_for_counter("totals.stored", 2)
+    assert larder.request("GET", "/thing/a").json()["number"] == 2
+
+
+def test_a_failed_refresh_leaves_the_stale_answer_and_is_not_repeated_at_once(larder_factory,
+                                                                              moody_app):
+    larder = larder_factory(config(moody_app, thing(stale_while_revalidate="1h"),
+                                   cache={"retry": "1h"}))
+    larder.request("GET", "/thing/a")
+    wait_until_stale(larder)
+    moody_app.mood("a", status=500)
+    assert larder.request("GET", "/thing/a").json()["number"] == 1
+    larder.wait_for_counter("totals.refresh_failures", 1)
+    for _ in range(5):
+        assert larder.request("GET", "/thing/a").json()["number"] == 1
+    assert moody_app.count("a") == 2
+
+
+def test_must_revalidate_forbids_stale_answers(larder_factory, moody_app):
+    larder = larder_factory(config(moody_app, thing(stale_while_revalidate="1h",
+                                                    stale_if_error="1h")))
+    moody_app.mood("a", headers={"Cache-Control": "max-age=1, must-revalidate"})
+    larder.request("GET", "/thing/a")
+    wait_until_stale(larder)
+    moody_app.mood("a", status=500)
+    assert larder.request("GET", "/thing/a").status == 500
+
+
+@pytest.mark.parametrize("status", [500, 502, 503, 504])
+def test_a_failure_is_hidden_by_a_stale_answer(larder_factory, moody_app, status):
+    larder = larder_factory(config(moody_app, thing(stale_if_error="1h")))
+    larder.request("GET", "/thing/a")
+    wait_until_stale(larder)
+    moody_app.mood("a", status=status)
+    answer = larder.request("GET", "/thing/a")
+    assert (answer.status, answer.json()["number"]) == (200, 1)
+    assert "fwd=stale" in status_of(answer) and "detail=stale-if-error" in status_of(answer)
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 410])
+def test_a_definite_answer_is_passed_and_ends_the_stale_one(larder_factory, moody_app, status):
+    larder = larder_factory(config(moody_app, thing(stale_if_error="1h")))
+    larder.request("GET", "/thing/a")
+    wait_until_stale(larder)
+    moody_app.mood("a", status=status)
+    assert larder.request("GET", "/thing/a").status == status
+    moody_app.mood("a", status=503)
+    assert larder.request("GET", "/thing/a").status == 503
+
+
+def test_a_dead_upstream_is_hidden_within_the_window_only(larder_factory, moody_app):
+    larder = larder_factory(config(moody_app, thing(stale_if_error="500ms")))
+    larder.request("GET", "/thing/a")
+    wait_until_stale(larder)
+    moody_app.mood("a", status=503)
+    assert larder.request("GET", "/thing/a").status == 200
+    larder.wait_until(lambda: larder.request("GET", "/thing/a").status == 503)
+
+
+def test_the_days_budget_ends_the_hiding(larder_factory, moody_app):
+    larder = larder_factory(config(moody_app, thing(
+        stale_if_error={"max": "1h", "per_day": "1s"})))
+    larder.request("GET", "/thing/a")
+    wait_until_stale(larder)
+    moody_app.mood("a", status=503)
+    assert larder.request("GET", "/thing/a").status == 200
+    larder.wait_until(lambda: larder.request("GET", "/thing/a").status == 503)
+    assert larder.counter("routes.thing.stale_budget_spent") >= 1
+
+
+def test_slower_than_the_deadline_counts_as_failed_and_is_stored_when_it_comes(larder_factory,
+                                                                               moody_app):
+    larder = larder_factory(config(moody_app, thing(stale_if_error="1h", deadline="50ms")))
+    larder.request("GET", "/thing/a")
+    wait_until_stale(larder)
+    moody_app.mood("a", gate="late")
+    pending = [larder.start("GET", "/thing/a") for _ in range(4)]
+    answers = [p.result() for p in pending]
+    assert {a.json()["number"] for a in answers} == {1}
+    assert all("detail=deadline" in status_of(a) for a in answers)
+    assert moody_app.count("a") == 2
+    moody_app.hold("late").open()
+    larder.wait_for_counter("totals.stored", 2)
+
+
+def test_hot_answers_are_refreshed_ahead_and_cold_ones_are_not(larder_factory, moody_app):
+    larder = larder_factory(config(moody_app, thing(ttl="1s", refresh_ahead=20)))
+    larder.request("GET", "/thing/cold")
+    end = time.monotonic() + 20
+    while larder.counter("totals.refreshes_ahead") == 0 and time.monotonic() < end:
+        larder.request("GET", "/thing/hot")
+    assert larder.counter("totals.refreshes_ahead") > 0
+    assert moody_app.count("cold") == 1
+
+
+def test_no_client_fails_while_something_stale_may_be_served(larder_factory, moody_app):
+    larder = larder_factory(config(moody_app, thing(ttl="50ms", stale_while_revalidate="100ms",
+                                                    stale_if_error="1h", deadline="200ms"),
+                                   workers=2))
+    larder.request("GET", "/thing/a")
+
+    def client(n):
+        statuses = set()
+        for i in range(30):
+            if n == 0:
+                moody_app.mood("a", status=200 if i % 2 else 503)
+            statuses.add(larder.request("GET", "/thing/a").status)
+        return statuses
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        assert set.union(*pool.map(client, range(8))) == {200}
+
+
+@pytest.mark.parametrize("body, reason", [
+    ({"success": False}, "json-error"), ({"error": "x"}, "json-error"),
+    ({"errors": [{"message": "x"}]}, "json-error"), ("{\"a\": }", "json-invalid"),
+    ({"success": True, "errors": [], "error": None}, None)])
+def test_json_that_tells_of_an_error_is_served_not_stored(larder_factory, moody_app, body, reason):
+    larder = larder_factory(config(moody_app, thing(ttl="1h")))
+    moody_app.mood("a", body=body)
+    first = larder.request("GET", "/thing/a")
+    assert first.status == 200
+    assert ("stored" in status_of(first)) == (reason is None)
+    if reason:
+        assert f"detail={reason}" in status_of(first)
+        assert larder.counter("routes.thing.refused")[reason] == 1
+
+
+def test_a_bad_answer_never_replaces_a_good_one_that_may_be_served_stale(larder_factory, moody_app):
+    larder = larder_factory(config(moody_app, thing(stale_if_error="1h",
+                                                    stale_while_revalidate="1h")))
+    moody_app.mood("a", body={"success": True, "n": 1})
+    larder.request("GET", "/thing/a")
+    wait_until_stale(larder)
+    moody_app.mood("a", body={"success": False})
+    larder.request("GET", "/thing/a")
+    larder.wait_for_counter("totals.refresh_failures", 1)
+    assert larder.request("GET", "/thing/a").json() == {"success": True, "n": 1}
+
+
+def test_conditions_and_lifetimes_by_the_answers_own_words(larder_factory, moody_app):
+    larder = larder_factory(config(moody_app, thing(
+        ttl="10m", store_if="status == 200 && /kind == \"job\" && header.X-Ok == 1",
+        ttl_if=[{"if": "/status == \"running\"", "ttl": "0s"},
+                {"if": "/status == \"done\"", "ttl": "1h"}])))
+    ok = {"X-Ok": "1"}
+    for body, headers, said in [
+            ({"kind": "job", "status": "running"}, ok, "detail=ttl-if"),
+            ({"kind": "x", "status": "done"}, ok, "detail=store-if"),
+            ({"kind": "job", "status": "done"}, {}, "detail=store-if"),
+            ({"kind": "job", "status": "done"}, ok, "ttl=3"),
+    ]:
+        moody_app.mood("a", body=body, headers=headers)
+        assert said in status_of(larder.request("GET", "/thing/a"))
+
+
+def token(claims, secret=SECRET, algorithm="HS256"):
+    def part(value):
+        return base64.urlsafe_b64encode(json.dumps(value).encode()).rstrip(b"=")
+    text = part({"alg": algorithm, "typ": "JWT"}) + b"." + part(claims)
+    mac = hmac.new(secret.encode(), text, hashlib.sha256).digest()
+    return "Bearer " + (text + b"." + base64.urlsafe_b64encode(mac).rstrip(b"=")).decode()
+
+
+def ask(larder, authorization):
+    return larder.request("GET", "/thing/a", headers={"Authorization": authorization})
+
+
+def test_a_verified_token_says_whose_answer_it_is(larder_factory, moody_app):
+    larder = larder_factory(config(moody_app, thing(
+        ttl="1h", identity={"jwt": "/org", "key": SECRET})))
+    one, again, two = (token({"org": o, "sub": s}) for o, s in ((1, "a"), (1, "b"), (2, "a")))
+    assert "stored" in status_of(ask(larder, one))
+    assert "hit" in status_of(ask(larder, again)), "another user of the same organisation"
+    assert "stored" in status_of(ask(larder, two))
+    bad = [token({"org": 1}, secret="f" * 32), token({"org": 1, "exp": 1}), token({"sub": "x"}),
+           token({"org": 1}, algorithm="none"), "Bearer x.y.z"]
+    for authorization in bad:
+        answer = ask(larder, authorization)
+        assert "detail=identity" in status_of(answer)
+        assert answer.json()["who"] == authorization, "the app judges it"
+    assert "bypass" in status_of(larder.request("GET", "/thing/a", headers={"Cookie": "a=1"}))
+
+
+def test_an_identity_keeps_answers_apart_and_none_sends_no_credentials(larder_factory, moody_app):
+    larder = larder_factory(config(
+        moody_app, thing(ttl="1h", identity="auth", match="GET /thing/a", key=[]),
+        {"name": "all", "match": "GET /thing/all", "ttl": "1h", "identity": "none"}))
+    for who in ("Bearer a", "Bearer b"):
+        assert ask(larder, who).json()["who"] == who
+        assert "hit" in status_of(ask(larder, who))
+        assert ask(larder, who).json()["who"] == who
+    first = larder.request("GET", "/thing/all", headers={"Authorization": "Bearer a"})
+    assert first.json()["who"] is None
+    assert "hit" in status_of(larder.request("GET", "/thing/all", headers={"Cookie": "x=1"}))
+
+
+def test_an_api_key_is_a_credential_and_the_log_says_what_would_change_it(larder_factory,
+                                                                          moody_app):
+    larder = larder_factory(config(moody_app, thing(ttl="1h")))
+    for _ in range(3):
+        answer = larder.request("GET", "/thing/a", headers={"X-Api-Key": "k1"})
+        assert "detail=api-key" in status_of(answer)
+    told = [line for line in larder.log_lines if "api-key" in line["message"]]
+    assert len(told) == 1 and "identity" in told[0]["message"]
+    assert "identity" in larder.counter("routes.thing.advice")[0]
