@@ -84,7 +84,7 @@ static void hit_entry(struct work *w, struct shard *sh, struct entry *e)
         w->removed.stale += is_stale;
         list_it(w, e);
     }
-    if (w->i->is_dry_run)
+    if (w->i->is_dry_run || (w->i->is_soft && e->kind == ENTRY_VARY))
         return;
     if (!is_stale)
         take_out(w, sh, e);

@@ -97,7 +97,8 @@ bool entry_is_dead(struct store *s, struct entry *e)
     case TAG_DEAD:
         return true;
     case TAG_STALE:
-        if (!atomic_load_explicit(&e->soft_ms, memory_order_relaxed))
+        /* a VARY marker says nothing that could be stale: its variants are, each for itself */
+        if (e->kind != ENTRY_VARY && !atomic_load_explicit(&e->soft_ms, memory_order_relaxed))
             atomic_store_explicit(&e->soft_ms, soft_ms, memory_order_relaxed);
         break;
     case TAG_CURRENT:

@@ -220,10 +220,10 @@ static bool is_path_match(struct span pattern, struct span path)
 {
     while (pattern.p) {
         struct span want = span_split(pattern, '/', &pattern);
-        if (!pattern.p && span_eq(want, SPAN_LIT("*")))
-            return true;
         if (!path.p)
             return false;
+        if (!pattern.p && span_eq(want, SPAN_LIT("*")))
+            return true;
         struct span have = span_split(path, '/', &path);
         bool is_any = want.len > 1 && want.p[0] == '{' && want.p[want.len - 1] == '}';
         if (is_any ? have.len == 0 : !glob_match(want, have))

@@ -5,6 +5,7 @@
 #include "flow-internal.h"
 
 #include <larder/base/log.h>
+#include <larder/flow/explain.h>
 #include <larder/flow/purge.h>
 #include <larder/http/surrogate.h>
 
@@ -122,11 +123,26 @@ static bool own_path(const struct head *h, struct span location, struct span *re
     return true;
 }
 
+/* The target as a GET would ask for it. Where the route says nothing, all query strings of its
+ * path: a write to a collection changes its pages as well. Where it has rules, they say what else.
+ */
+static void apply_target(struct writing *w, const struct head *h)
+{
+    char block[8192];
+    struct buf key;
+    struct explain_request r = {.method = SPAN_LIT("GET"), .target = h->target};
+    buf_init_fixed(&key, block, sizeof(block));
+    if (!w->l->route->on_write)
+        purge_path(&w->purge, h->path);
+    else if (explain_key(w->w->shared, &r, &key))
+        purge_key(&w->purge, buf_span(&key));
+}
+
 static void apply_rfc(struct writing *w, const struct head *h, const struct head *response)
 {
     static const char *const fields[] = {"location", "content-location"};
     struct span path;
-    purge_path(&w->purge, h->path);
+    apply_target(w, h);
     for (unsigned i = 0; i < array_len(fields); i++) {
         const struct field *f = head_field_named(response, span_str(fields[i]));
         if (f && own_path(h, f->value, &path))

@@ -36,6 +36,7 @@ def app_fixtures(module, server):
 flask_process = app_fixtures("flask_app", "gunicorn")
 django_process = app_fixtures("django_app", "gunicorn")
 fastapi_process = app_fixtures("fastapi_app", "uvicorn")
+school_process = app_fixtures("school_app", "gunicorn")
 moody_process = app_fixtures("moody_app", "gunicorn")
 
 
@@ -61,3 +62,9 @@ def fastapi_app(fastapi_process):
 def moody_app(moody_process):
     moody_process.reset()
     return moody_process
+
+
+@pytest.fixture
+def school_app(school_process):
+    school_process.reset()
+    return school_process
