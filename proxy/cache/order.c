@@ -128,6 +128,11 @@ static struct entry *next_victim(struct store *s, struct queue *route)
     return entry_ref(victim);
 }
 
+static _Atomic uint64_t *gone_slot(struct store *s, const struct cache_key *key)
+{
+    return &s->gone[(key->primary >> 2) % GONE_SLOTS];
+}
+
 void gone_note(struct store *s, const struct entry *e, enum leave why)
 {
     static const uint64_t misses[] = {[LEAVE_EVICTED] = STORE_MISS_EVICTED,
@@ -135,15 +140,15 @@ void gone_note(struct store *s, const struct entry *e, enum leave why)
                                       [LEAVE_INVALIDATED] = STORE_MISS_INVALIDATED};
     if (e->kind != ENTRY_RESPONSE || why == LEAVE_REPLACED)
         return;
-    uint64_t mark = (e->key.hash.hi & ~3ull) | misses[why];
-    atomic_store_explicit(&s->gone[e->key.hash.lo % GONE_SLOTS], mark, memory_order_relaxed);
+    uint64_t mark = (e->key.primary & ~3ull) | misses[why]; /* of whichever variant */
+    atomic_store_explicit(gone_slot(s, &e->key), mark, memory_order_relaxed);
 }
 
 enum store_miss gone_take(struct store *s, const struct cache_key *key)
 {
-    _Atomic uint64_t *slot = &s->gone[key->hash.lo % GONE_SLOTS];
+    _Atomic uint64_t *slot = gone_slot(s, key);
     uint64_t mark = atomic_load_explicit(slot, memory_order_relaxed);
-    if (!mark || (mark & ~3ull) != (key->hash.hi & ~3ull))
+    if (!mark || (mark & ~3ull) != (key->primary & ~3ull))
         return STORE_MISS_ABSENT;
     atomic_store_explicit(slot, 0, memory_order_relaxed);
     return (enum store_miss)(mark & 3);

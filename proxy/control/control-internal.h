@@ -33,6 +33,7 @@ struct control {
     struct shared *shared;
     struct loop *loop; /* the main thread's: where handlers run */
     bool is_ready, is_stopping;
+    bool has_socket; /* ours to remove */
     struct upstream_config front_config;
     struct upstream *front;
     struct upstream_pool *front_pool;

@@ -330,8 +330,10 @@ enum err_code control_listen(struct control *c, struct address *addr, struct err
 enum err_code control_listen_socket(struct control *c, struct err *err)
 {
     const struct control_config *k = &c->shared->config->control;
-    return loop_listen_socket(c->loop, k->socket.p, k->socket_mode, c->shared->config,
-                              &control_gate_ops, c, err);
+    enum err_code rc = loop_listen_socket(c->loop, k->socket.p, k->socket_mode, c->shared->config,
+                                          &control_gate_ops, c, err);
+    c->has_socket = rc == ERR_OK;
+    return rc;
 }
 
 enum err_code control_set_front(struct control *c, const struct address *addr, struct err *err)
@@ -387,9 +389,9 @@ void control_stop(struct control *c)
     if (c->front_pool)
         upstream_pool_free(take(c->front_pool));
     schedule_free(take(c->schedule));
-    const struct span socket = c->shared->config->control.socket;
-    if (socket.len)
-        (void)unlink(socket.p); /* a leftover is removed at the next start, too */
+    if (c->has_socket)
+        (void)unlink(
+            c->shared->config->control.socket.p); /* a leftover is removed at the next start, too */
 }
 
 void control_free(struct control *c)

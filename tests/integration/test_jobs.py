@@ -199,7 +199,8 @@ def test_a_follower_that_leaves_and_an_end_in_the_middle_do_no_harm(larder_facto
                                                                     mounted):
     larder = larder_factory(config(flask_app, {"name": "h", "match": "GET /hold/*", "ttl": "1h"},
                                    control={"listen": "127.0.0.1:0", "mount": mounted,
-                                            "allow": ["127.0.0.0/8"]}, workers=2))
+                                            "allow": ["127.0.0.0/8"]}, workers=2,
+                                   drain_timeout="1s"))
     name = post(larder, urls=["/hold/two"]).json()["job"]["id"]
     port = larder.public_port if mounted else larder.control_port
     head = (f"GET /api/cache/jobs/{name} HTTP/1.1\r\nHost: a\r\n"
