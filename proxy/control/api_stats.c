@@ -171,7 +171,7 @@ static void write_upstreams(struct json_writer *w, const struct shared *s)
 
 static void write_cache(struct json_writer *w, const struct shared *s, const struct store_stats *a)
 {
-    json_write_object(w, "cache"); /* the one tier there is so far */
+    json_write_object(w, "cache");
     json_write_u64(w, "entries", a->entries);
     json_write_u64(w, "bytes", a->bytes);
     json_write_u64(w, "max_bytes", s->config->cache.max_bytes);
@@ -182,6 +182,20 @@ static void write_cache(struct json_writer *w, const struct shared *s, const str
     json_write_u64(w, "invalidated", a->invalidated);
     json_write_u64(w, "too_large", a->too_large);
     json_write_u64(w, "overtaken", a->overtaken);
+    json_write_object_end(w);
+}
+
+/* Where answers came from. There is one tier so far: this process's memory. */
+static void write_tiers(struct json_writer *w, const struct route_counters *c,
+                        const struct store_stats *s)
+{
+    json_write_object(w, "tiers");
+    json_write_object(w, "memory");
+    json_write_u64(w, "hits", c->hits + c->stale);
+    json_write_u64(w, "misses", c->misses);
+    write_ratio(w, c->hits + c->stale, c->misses);
+    write_stored(w, s);
+    json_write_object_end(w);
     json_write_object_end(w);
 }
 
@@ -248,6 +262,7 @@ static void write_all(struct reading *r, const struct route *only)
     write_workers(&w, s);
     json_write_object_end(&w);
     write_routes(&w, r, only);
+    write_tiers(&w, r->sum, &r->all);
     write_upstreams(&w, s);
     write_cache(&w, s, &r->all);
     json_write_object(&w, "values");

@@ -4,6 +4,7 @@ import re
 import subprocess
 
 import jsonschema
+import pytest
 
 from support.larder import BINARY, ROOT
 
@@ -41,3 +42,20 @@ def test_the_example_fits_the_schema_and_the_schema_refuses_what_larder_refuses(
     jsonschema.validate(example, schema)
     for member, value in (("workers", 0), ("drain_timeout", "10 min"), ("wrkers", 1)):
         assert list(jsonschema.Draft7Validator(schema).iter_errors(dict(example, **{member: value})))
+
+
+@pytest.mark.parametrize("arguments, says", [
+    (["GET", "/api/courses?organization_id=1&semester=01"],
+     ["decision          cache", "key               courses:organization_id=1:semester=1",
+      "tags              org:1"]),
+    (["GET", "/api/courses", "-H", "Cookie: a=1"], ["bypass", "cookie", "identity", "line "]),
+    (["PUT", "/api/rooms/7"], ["takes_back        room:{path.id}"]),
+    (["POST", "/login", "-d", '{"username":"ann","password":"hunter2"}'],
+     ["login:username=ann:password=hmac-"]),
+    (["GET", "/elsewhere"], ["no route of the config matches"])])
+def test_explain_needs_the_config_alone(arguments, says):
+    done = subprocess.run([BINARY, "-c", str(ROOT / "conf/school.json"), "--explain", *arguments],
+                          capture_output=True, text=True, check=True)
+    for text in says:
+        assert text in done.stdout
+    assert "hunter2" not in done.stdout

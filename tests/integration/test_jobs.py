@@ -232,3 +232,11 @@ def test_wrong_jobs_are_refused(larder_factory, flask_app, body, says):
     answer = post(larder, **body)
     assert answer.status == 400 and says in answer.json()["detail"]
     assert larder.control("GET", "/api/cache/jobs").json()["jobs"] == []
+
+
+def test_old_jobs_are_forgotten(larder_factory, flask_app):
+    larder = larder_factory(config(flask_app))
+    for _ in range(210):
+        warm(larder, urls=["/status/204"])
+    jobs = larder.control("GET", "/api/cache/jobs").json()["jobs"]
+    assert len(jobs) <= 202 and jobs[0]["id"] == "job-210"

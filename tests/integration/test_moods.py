@@ -1,10 +1,12 @@
 """An app that fails, is slow, or says what it should not: what clients get meanwhile."""
 import base64
 import concurrent.futures
+import datetime
 import hashlib
 import hmac
 import json
 import time
+import zoneinfo
 
 import pytest
 
@@ -246,3 +248,27 @@ def test_an_api_key_is_a_credential_and_the_log_says_what_would_change_it(larder
     told = [line for line in larder.log_lines if "api-key" in line["message"]]
     assert len(told) == 1 and "identity" in told[0]["message"]
     assert "identity" in larder.counter("routes.thing.advice")[0]
+
+
+def lifetimes(larder, *paths):
+    for path in paths:
+        larder.request("GET", path)
+    return [larder.control("GET", f"/api/cache/entry?url={path}").json()["variants"][0][
+        "lifetime_ms"] for path in paths]
+
+
+def test_lifetimes_are_spread_by_chance(larder_factory, moody_app):
+    larder = larder_factory(config(moody_app, thing(ttl="1000s", jitter="20%")))
+    spread = lifetimes(larder, *[f"/thing/{n}" for n in range(20)])
+    assert all(800000 < ms <= 1000000 for ms in spread) and len(set(spread)) > 10
+
+
+@pytest.mark.parametrize("zone", ["Asia/Kolkata", "America/New_York", "UTC"])
+def test_lifetimes_end_at_a_time_of_day_there(larder_factory, moody_app, zone):
+    now = datetime.datetime.now(zoneinfo.ZoneInfo(zone))
+    until = (now + datetime.timedelta(minutes=30)).replace(second=0, microsecond=0)
+    larder = larder_factory(config(moody_app, thing(ttl="10h", until=f"{until:%H:%M} {zone}")))
+    moody_app.mood("soon", headers={"Cache-Control": "max-age=60"})
+    rest, soon = lifetimes(larder, "/thing/a", "/thing/soon")
+    expected = (until - datetime.datetime.now(datetime.timezone.utc)).total_seconds() * 1000
+    assert abs(rest - expected) < 20000 and soon <= 60000
