@@ -249,6 +249,8 @@ static void stop(struct daemon *d)
     struct shared *s = &d->shared;
     for (unsigned i = 0; i < s->worker_count; i++)
         worker_join(s->workers[i]);
+    if (s->main)
+        mailbox_deliver(s->main); /* their last letters are parts of them */
     if (d->control)
         control_stop(d->control);
     for (unsigned i = 0; i < s->worker_count; i++)

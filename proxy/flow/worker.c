@@ -167,6 +167,8 @@ static void on_drain(struct letter *l)
 
 void worker_drain(struct worker *w, uint64_t deadline_ms)
 {
+    if (!w->is_running)
+        return;
     w->drain_ms = deadline_ms;
     w->drain_letter.on_delivery = on_drain;
     mailbox_post(loop_mailbox(w->loop), &w->drain_letter);

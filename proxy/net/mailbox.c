@@ -26,9 +26,9 @@ static struct letter *take_all(struct mailbox *m)
     return l;
 }
 
-static void deliver(struct letter *l)
+void mailbox_deliver(struct mailbox *m)
 {
-    while (l) {
+    for (struct letter *l = take_all(m); l;) {
         struct letter *next = l->next; /* on_delivery may free the letter */
         l->on_delivery(l);
         l = next;
@@ -40,7 +40,7 @@ static void on_wake(evutil_socket_t fd, short what, void *arg)
     uint64_t count;
     (void)what;
     (void)!read(fd, &count, sizeof(count)); /* level-triggered: a failed read comes again */
-    deliver(take_all(arg));
+    mailbox_deliver(arg);
 }
 
 struct mailbox *mailbox_new(struct event_base *base)
@@ -80,7 +80,7 @@ void mailbox_free(struct mailbox *m)
 {
     if (!m)
         return;
-    deliver(take_all(m));
+    mailbox_deliver(m);
     if (m->wake)
         event_free(m->wake);
     if (m->fd >= 0)

@@ -8,7 +8,7 @@ import pytest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
 from support.app import App  # noqa: E402
-from support.larder import Larder  # noqa: E402
+from support.larder import Larder, Refused  # noqa: E402
 
 
 @pytest.fixture
@@ -22,6 +22,15 @@ def larder_factory():
     with contextlib.ExitStack() as stack:  # one that ends badly does not keep the others alive
         for larder in running:
             stack.callback(larder.stop)
+
+
+@pytest.fixture
+def larder_refuses():
+    def start(config, *parts):
+        with pytest.raises(Refused) as refused:
+            Larder(config)
+        refused.value.check(*parts)
+    return start
 
 
 def app_fixtures(module, server):

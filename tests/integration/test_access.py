@@ -130,11 +130,11 @@ def test_who_may_open_the_socket_may_call(larder_factory, school_app, tmp_path):
     assert not os.path.exists(path)
 
 
-def test_a_file_that_is_no_socket_is_kept(larder_factory, school_app, tmp_path):
+def test_a_file_that_is_no_socket_is_kept(larder_refuses, school_app, tmp_path):
     path = tmp_path / "control.sock"
     path.write_text("mine")
-    with pytest.raises(AssertionError, match="no socket left behind"):
-        larder_factory(config(school_app, control={"listen": "127.0.0.1:0", "socket": str(path)}))
+    larder_refuses(config(school_app, control={"listen": "127.0.0.1:0", "socket": str(path)}),
+                   str(path), "no socket left behind")
     assert path.read_text() == "mine"
 
 

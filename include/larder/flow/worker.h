@@ -61,8 +61,8 @@ struct worker *worker_new(unsigned index, struct shared *shared);
 must_check enum err_code worker_listen(struct worker *w, struct address *addresses,
                                        struct err *err);
 must_check enum err_code worker_start(struct worker *w); /* its thread begins */
-/* From any thread: accepts no more, finishes what is in flight, then ends; at the latest after
- * <deadline_ms>. */
+/* From the main thread, once: accepts no more, finishes what is in flight, then ends; at the latest
+ * after <deadline_ms>. Nothing happens where its thread never began. */
 void worker_drain(struct worker *w, uint64_t deadline_ms);
 void worker_join(struct worker *w);
 void worker_stop_upstreams(struct worker *w); /* after all have been joined, before any free */

@@ -15,6 +15,8 @@ struct letter {
 
 struct mailbox *mailbox_new(struct event_base *base); /* NULL: no memory or no descriptor */
 void mailbox_post(struct mailbox *m, struct letter *l);
+/* By the receiver's thread, or once its loop runs no more: delivers what waits, at once. */
+void mailbox_deliver(struct mailbox *m);
 /* Delivers what is left, then frees. No thread may post any more. */
 void mailbox_free(struct mailbox *m);
 

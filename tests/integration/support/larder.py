@@ -15,6 +15,7 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 BINARY = os.environ.get("LARDER_BIN", str(ROOT / "build/asan/proxy/larder"))
 DEADLINE_S = 20
+ENDED = "larder ended"
 
 
 class Answer:
@@ -43,6 +44,19 @@ def wait_until(condition, deadline_s=DEADLINE_S):
         time.sleep(0.01)
 
 
+class Refused(Exception):
+    """Larder ended instead of serving."""
+    def __init__(self, larder):
+        said = [line["message"] for line in larder.log_lines] + larder.raw_stderr
+        super().__init__(f"exit code {larder.process.returncode}: {said}")
+        self.code, self.said = larder.process.returncode, said
+
+    def check(self, *parts):
+        """A clean refusal: exit code 1, the cause named, and no word from a sanitizer."""
+        assert self.code == 1 and not any("Sanitizer" in line for line in self.said), str(self)
+        assert all(any(part in line for line in self.said) for part in parts), str(self)
+
+
 class Larder:
     def __init__(self, config):
         self.directory = tempfile.TemporaryDirectory()
@@ -60,6 +74,9 @@ class Larder:
             reader.start()
         self.pool = concurrent.futures.ThreadPoolExecutor(80)
         ready = self._wait_for(self._ready_line)
+        if ready is ENDED:
+            self.close()
+            raise Refused(self)
         ports = dict(re.findall(r"(public|control) 127\.0\.0\.1:(\d+)", ready))
         self.public_port, self.control_port = int(ports["public"]), int(ports.get("control", 0))
 
@@ -77,8 +94,7 @@ class Larder:
         for line in self.log_lines:
             if line["message"].startswith("ready: "):
                 return line["message"]
-        assert self.process.poll() is None, f"larder ended: {self.log_lines} {self.raw_stderr}"
-        return None
+        return None if self.process.poll() is None else ENDED
 
     def _wait_for(self, look):
         end = time.monotonic() + DEADLINE_S
@@ -139,6 +155,14 @@ class Larder:
         with open(f"/proc/{self.process.pid}/status") as f:
             return int(re.search(r"VmRSS:\s+(\d+)", f.read()).group(1))
 
+    def close(self):
+        for reader in self.readers:
+            reader.join(DEADLINE_S)
+        self.pool.shutdown(wait=False)
+        self.process.stdout.close()
+        self.process.stderr.close()
+        self.directory.cleanup()
+
     def stop(self):
         """SIGTERM; a clean end is exit code 0 and no word from a sanitizer."""
         if self.process.stdout.closed:
@@ -151,11 +175,6 @@ class Larder:
             self.process.kill()
             self.process.wait()
             raise AssertionError("larder did not stop") from None
-        for reader in self.readers:
-            reader.join(DEADLINE_S)
-        self.pool.shutdown(wait=False)
-        self.process.stdout.close()
-        self.process.stderr.close()
-        self.directory.cleanup()
+        self.close()
         assert code == 0, f"exit code {code}: {''.join(self.raw_stderr)}"
         assert not self.raw_stderr, "".join(self.raw_stderr)
