@@ -79,7 +79,7 @@ def test_post_answers_are_keyed_by_body_members_and_secrets_stay_secret(larder_f
     stats = larder.control("GET", "/api/cache/stats").body.decode()
     lines = json.dumps(larder.access_lines(4))
     assert "ann" in keys
-    for text in (keys, stats, lines, json.dumps(larder.log_lines)):
+    for text in (keys, stats, lines, json.dumps(larder.whole_log())):
         assert "hunter2-secret" not in text
 
 

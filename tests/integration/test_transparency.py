@@ -241,7 +241,7 @@ def test_sigterm_finishes_what_is_in_flight_and_takes_no_more(larder_factory, fl
     pending = larder.start("GET", "/hold/drain")
     larder.wait_for_counter("totals.fetches", 1)
     larder.process.send_signal(signal.SIGTERM)
-    larder._wait_for(lambda: any("SIGTERM" in line["message"] for line in larder.log_lines))
+    larder.log_says("SIGTERM")
 
     def is_refused():
         try:

@@ -148,6 +148,15 @@ class Larder:
 
     wait_until = staticmethod(wait_until)
 
+    def log_says(self, text):
+        """Waits for a line of the log that says it: the log is written behind."""
+        return self._wait_for(lambda: any(text in line["message"] for line in self.log_lines))
+
+    def whole_log(self):
+        """All messages; larder has stopped, so that none is still to come."""
+        self.stop()
+        return [line["message"] for line in self.log_lines]
+
     def access_lines(self, n):
         return self._wait_for(lambda: self.access[:] if len(self.access) >= n else None)
 
