@@ -59,8 +59,11 @@ static int test_config(const char *path)
     cleanup(buf_fini) struct buf out;
     buf_init(&out, 1 << 20);
     config_explain(c, &out);
-    fwrite(out.p, 1, out.len, stdout);
-    return 0;
+    if (out.failed) {
+        fprintf(stderr, "%s: is right, but there is no memory to print it\n", path);
+        return 1;
+    }
+    return fwrite(out.p, 1, out.len, stdout) == out.len && fflush(stdout) == 0 ? 0 : 1;
 }
 
 static void drain(struct daemon *d, const char *signal_name)

@@ -24,7 +24,7 @@ void buf_fini(struct buf *b)
 void buf_reset(struct buf *b)
 {
     b->len = 0;
-    b->failed = false;
+    b->failed = b->no_memory = false;
 }
 
 /* Room for <more> bytes behind what is there; doubles, so that appending is linear in all. */
@@ -45,7 +45,7 @@ static bool reserve(struct buf *b, size_t more)
         cap = b->limit;
     char *p = realloc(b->p, cap);
     if (!p) {
-        b->failed = true;
+        b->failed = b->no_memory = true;
         return false;
     }
     b->p = p;
@@ -105,7 +105,7 @@ static void add_printed(struct buf *b, size_t n, const char *fmt, va_list args)
         vsnprintf(text, n + 1, fmt, args);
         buf_add(b, text, n);
     } else {
-        b->failed = true;
+        b->failed = b->no_memory = true;
     }
     if (text != small)
         free(text);

@@ -27,6 +27,7 @@ const char *err_name(enum err_code code)
         [ERR_CONFIG] = "bad config",     [ERR_IO] = "input/output error",
         [ERR_CLOSED] = "closed by peer", [ERR_TIMEOUT] = "timed out",
         [ERR_BUSY] = "queue full",       [ERR_NOT_FOUND] = "not found",
+        [ERR_DENIED] = "not allowed",
     };
     return (unsigned)code < array_len(names) ? names[code] : "unknown error";
 }

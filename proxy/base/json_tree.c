@@ -117,7 +117,7 @@ static void format_object(const struct json *j, struct buf *out)
 {
     const struct json **members = calloc(j->count ? j->count : 1, sizeof(*members));
     if (!members) {
-        out->failed = true;
+        out->failed = out->no_memory = true;
         return;
     }
     size_t n = 0;

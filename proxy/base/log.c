@@ -209,7 +209,7 @@ static bool drain_queue(struct access_queue *q, struct buf *batch)
             return false;
         if (batch->failed) { /* no memory: whole lines stay whole */
             batch->len = before;
-            batch->failed = false;
+            batch->failed = batch->no_memory = false;
             log_count_dropped(1);
         }
     }

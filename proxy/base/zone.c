@@ -7,12 +7,10 @@
  */
 #include "wallclock-internal.h"
 
-#include <larder/base/buf.h>
+#include <larder/base/file.h>
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 enum { NAME_MAX_BYTES = 128, FILE_MAX_BYTES = 256 * 1024, HEADER_BYTES = 44, TYPE_BYTES = 6 };
@@ -144,41 +142,6 @@ static bool is_zone_name(struct span name)
     return word;
 }
 
-static enum err_code read_all(int fd, struct buf *out)
-{
-    char piece[4096];
-    for (;;) {
-        ssize_t n = read(fd, piece, sizeof(piece));
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return ERR_IO;
-        if (n == 0)
-            return ERR_OK;
-        buf_add(out, piece, (size_t)n);
-        if (out->failed)
-            return out->len + (size_t)n > out->limit ? ERR_SYNTAX : ERR_NOMEM;
-    }
-}
-
-/* A regular file only: a directory is a part of a name, and a pipe would never end. */
-static enum err_code read_file(const char *path, struct buf *out)
-{
-    struct stat st;
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0)
-        return errno == ENOENT || errno == ENOTDIR ? ERR_NOT_FOUND : ERR_IO;
-    enum err_code rc = ERR_NOT_FOUND;
-    if (fstat(fd, &st) < 0)
-        rc = ERR_IO;
-    else if (S_ISREG(st.st_mode))
-        rc = read_all(fd, out);
-    int saved = errno; /* what ERR_IO is told with */
-    close(fd);
-    errno = saved;
-    return rc;
-}
-
 static enum err_code say(struct err *err, enum err_code rc, const char *dir, struct span name)
 {
     int saved = errno;
@@ -219,7 +182,11 @@ static enum err_code load(struct span name, const char *dir, struct zone **ret)
         return ERR_NOT_FOUND;
 
     buf_init(&file, FILE_MAX_BYTES);
-    enum err_code rc = read_file(block, &file);
+    enum err_code rc = file_read(block, FILE_REGULAR, &file);
+    if (rc == ERR_IO && errno == EINVAL)
+        rc = ERR_NOT_FOUND; /* a directory is a part of a name */
+    else if (rc == ERR_TOO_LARGE)
+        rc = ERR_SYNTAX;
     if (rc == ERR_OK)
         *ret = zone_of(buf_span(&file), &rc);
     buf_fini(&file);

@@ -1,15 +1,14 @@
 /* The whole config: read, checked, and then never changed. */
 #include "config-internal.h"
 
+#include <larder/base/file.h>
 #include <larder/base/hash.h>
 
 #include <errno.h>
-#include <fcntl.h>
 #include <sched.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 enum { DEPTH_MAX = 32, FILE_MAX = 4 * 1024 * 1024, SECRET_MIN = 16, WORKERS_MAX = 64 };
 
@@ -438,49 +437,23 @@ enum err_code config_parse(struct span text, const char *name, struct config **r
     return rc;
 }
 
-/* All of the file, at most one byte more than is accepted; NULL: see errno. */
-static char *read_all(int fd, size_t *ret_len)
-{
-    char *text = malloc(FILE_MAX + 1);
-    size_t len = 0;
-    while (text && len <= FILE_MAX) {
-        ssize_t n = read(fd, text + len, FILE_MAX + 1 - len);
-        if (n == 0)
-            break;
-        if (n < 0 && errno != EINTR) {
-            int saved = errno;
-            free(text);
-            errno = saved;
-            return NULL;
-        }
-        len += n > 0 ? (size_t)n : 0;
-    }
-    *ret_len = len;
-    return text;
-}
-
 enum err_code config_load(const char *path, struct config **ret_config, struct err *errs,
                           unsigned max, unsigned *ret_errs)
 {
     struct err *first = max ? errs : NULL;
     char block[NAME_SHOWN];
     *ret_errs = max ? 1 : 0;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return err_set(first, ERR_IO, shorten(path, block), "cannot be read: %s", strerror(errno));
-    size_t len = 0;
-    char *text = read_all(fd, &len);
-    int saved = errno;
-    close(fd);
-    if (!text)
-        return err_set(first, saved == ENOMEM ? ERR_NOMEM : ERR_IO, shorten(path, block),
-                       "cannot be read: %s", strerror(saved));
-    enum err_code rc = ERR_TOO_LARGE;
-    if (len > FILE_MAX)
+    struct buf text;
+    buf_init(&text, FILE_MAX);
+    enum err_code rc = file_read(path, FILE_ANY, &text);
+    if (rc == ERR_TOO_LARGE)
         err_set(first, rc, shorten(path, block), "has over %d bytes; is this the config?",
                 FILE_MAX);
+    else if (rc)
+        err_set(first, rc, shorten(path, block), "cannot be read: %s",
+                rc == ERR_NOMEM ? err_name(rc) : strerror(errno));
     else
-        rc = config_parse(span_of(text, len), path, ret_config, errs, max, ret_errs);
-    free(text);
+        rc = config_parse(buf_span(&text), path, ret_config, errs, max, ret_errs);
+    buf_fini(&text);
     return rc;
 }

@@ -406,6 +406,17 @@ static void check_cached(struct reading *r, const struct json *j, struct route *
     route->needs_body |= !route->has_key && takes_body(route);
 }
 
+static void check_pointers(struct reading *r, const struct json *j, const struct route *route)
+{
+    struct route_pointers p;
+    route_pointers_find(route, &p);
+    if (route->cached && p.is_over)
+        reading_fail(r, j,
+                     "\"store_if\", \"ttl_if\" and \"tags\" name more than %u different JSON "
+                     "pointers of the answer; name fewer",
+                     JSON_SCAN_PATTERNS_MAX);
+}
+
 static void read_route(struct reading *r, const struct json *j, struct route *route)
 {
     const struct config *c = r->config;
@@ -431,6 +442,7 @@ static void read_route(struct reading *r, const struct json *j, struct route *ro
         reading_fail(r, MEMBER(j, "max_object_bytes"),
                      "\"max_object_bytes\" is above the cache's \"max_bytes\"; lower it");
     check_cached(r, j, route);
+    check_pointers(r, j, route);
 }
 
 static void add_route(struct config *c, unsigned upstream)

@@ -199,8 +199,9 @@ static void read_warm(struct reading *r, const struct json *j, struct warm_confi
             reading_fail(r, j, "a job has one of \"urls\", \"route\" and \"hottest\"");
     }
     json_write_object_end(&w.out);
-    if (spec.failed)
-        reading_fail(r, j, "this job is too large; use {\"file\": ...}");
+    r->has_no_memory |= spec.no_memory;
+    if (spec.failed && !spec.no_memory)
+        reading_fail(r, j, "this job is larger than %d bytes; use {\"file\": ...}", SPEC_MAX);
     warm->spec = reading_copy(r, buf_span(&spec));
     buf_fini(&spec);
 }

@@ -2,11 +2,10 @@
  * a device named by mistake cannot hold the start up. */
 #include "config-internal.h"
 
+#include <larder/base/file.h>
+
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 enum { SECRET_FILE_MAX = 4096 };
 
@@ -15,45 +14,29 @@ static bool has_nul(struct span s)
     return s.len && memchr(s.p, '\0', s.len);
 }
 
-/* How many bytes came; -1: see errno; more than the block holds: too long. */
-static ssize_t read_small(const char *path, char *block, size_t cap)
-{
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-    struct stat st;
-    ssize_t n = -1;
-    if (fd < 0)
-        return -1;
-    if (fstat(fd, &st) == 0 && !S_ISREG(st.st_mode))
-        errno = EINVAL;
-    else
-        n = read(fd, block, cap);
-    int saved = errno;
-    close(fd);
-    errno = saved;
-    return n;
-}
-
 static struct span read_file(struct reading *r, const struct json *j)
 {
-    char text[SECRET_FILE_MAX + 1];
+    char block[SECRET_FILE_MAX];
+    struct buf text;
     struct quoted q;
     struct span path = reading_copy(r, j->text); /* with a NUL behind it */
     if (!path.len)
         return path;
-    ssize_t n = read_small(path.p, text, sizeof(text));
-    if (n < 0)
-        reading_fail(r, j, "\"%s\" cannot be read: %s", quote(j->text, &q),
-                     errno == EINVAL ? "it is no regular file" : strerror(errno));
-    else if (n > SECRET_FILE_MAX)
+    buf_init_fixed(&text, block, sizeof(block));
+    enum err_code rc = file_read(path.p, FILE_REGULAR, &text);
+    if (rc == ERR_TOO_LARGE)
         reading_fail(r, j, "\"%s\" has over %d bytes; that is no secret", quote(j->text, &q),
                      SECRET_FILE_MAX);
-    if (n < 0 || n > SECRET_FILE_MAX)
+    else if (rc)
+        reading_fail(r, j, "\"%s\" cannot be read: %s", quote(j->text, &q),
+                     errno == EINVAL ? "it is no regular file" : strerror(errno));
+    if (rc)
         return span_of("", 0);
-    while (n > 0 && (text[n - 1] == '\n' || text[n - 1] == '\r'))
-        n--;
-    if (n == 0)
+    while (text.len > 0 && (block[text.len - 1] == '\n' || block[text.len - 1] == '\r'))
+        text.len--;
+    if (text.len == 0)
         reading_fail(r, j, "\"%s\" is empty; write the secret into it", quote(j->text, &q));
-    return reading_copy(r, span_of(text, (size_t)n));
+    return reading_copy(r, buf_span(&text));
 }
 
 static struct span read_env(struct reading *r, const struct json *j)

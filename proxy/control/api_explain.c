@@ -57,7 +57,10 @@ bool api_explain(struct call *c)
     if (access_is_bound(c) &&
         !explain_is_bound(c->control->shared, &r, c->token->bound, c->token->bound_count))
         return call_fail(c, 403, "forbidden", "the token is bound to other tags and values");
-    if (explain_format(c->control->shared, &r, &c->reply, &why) != ERR_OK)
+    enum err_code rc = explain_format(c->control->shared, &r, &c->reply, &why);
+    if (rc == ERR_NOMEM)
+        return call_fail_nomem(c);
+    if (rc)
         return call_fail(c, 400, "bad-value", "this is no request that larder takes: %s", why);
     return true;
 }

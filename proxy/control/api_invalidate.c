@@ -158,7 +158,7 @@ bool api_invalidate(struct call *c)
     struct matched m;
     if (!matched_init(&m, (unsigned)o.keys_max, (unsigned)o.refresh_max)) {
         matched_fini(&m);
-        return call_fail(c, 503, "overloaded", "out of memory");
+        return call_fail_nomem(c);
     }
     purge_init(&p, c->control->shared);
     m.is_soft = o.is_soft;
@@ -209,7 +209,7 @@ bool api_purge(struct call *c)
     bool is_soft = false;
     if (!matched_init(&m, KEYS_DEFAULT, 0)) {
         matched_fini(&m);
-        return call_fail(c, 503, "overloaded", "out of memory");
+        return call_fail_nomem(c);
     }
     purge_init(&p, c->control->shared);
     p.list_max = KEYS_DEFAULT;

@@ -139,7 +139,7 @@ bool api_keys(struct call *c)
     store_walk(c->control->shared->store, &match, mono_now_ms(), on_entry, &all);
     write_page(c, &all, offset, limit);
     collected_fini(&all);
-    return all.failed ? call_fail(c, 503, "overloaded", "out of memory") : true;
+    return all.failed ? call_fail_nomem(c) : true;
 }
 
 /* --- one entry --- */
@@ -202,9 +202,14 @@ static bool read_key(struct call *c, struct buf *key)
         return true;
     }
     text = call_query(c, "url", &scratch);
-    struct explain_request r = {.method = SPAN_LIT("GET"), .target = text};
-    if (text.p && explain_key(c->control->shared, &r, key))
+    bool is_only;
+    enum err_code rc = ERR_NOT_FOUND;
+    if (text.p)
+        rc = explain_url_key(c->control->shared, text, key, &is_only);
+    if (rc == ERR_OK && key->len)
         return true;
+    if (rc == ERR_NOMEM)
+        return !call_fail_nomem(c);
     return !call_fail(c, 400, "bad-value",
                       "write ?key=KEY, as /api/cache/keys lists them, or ?url=/path?query of a "
                       "cached route");

@@ -414,7 +414,7 @@ bool api_stats(struct call *c)
         r.sum = r.now + 2;
         write_all(&r, only);
     } else {
-        (void)call_fail(c, 503, "overloaded", "out of memory");
+        (void)call_fail_nomem(c);
     }
     free(r.now);
     free(r.stored);

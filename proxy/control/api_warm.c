@@ -27,15 +27,24 @@ static void write_job(struct call *c, const struct job *j)
     json_write_object_end(&w);
 }
 
-static struct job *make_job(struct call *c, const struct json *root, char why[400])
+static struct job *make_job(struct call *c, const struct json *root, struct err *err)
 {
     const struct json *name = json_member(root, SPAN_LIT("job"));
     if (!name)
-        return job_from_spec(c->control, root, "on demand", c, why);
+        return job_from_spec(c->control, root, "on demand", c, err);
     if (!access_is_bound(c))
-        return schedule_run(c->control, name->text, why);
-    (void)call_fail(c, 403, "forbidden", "the token is bound");
+        return schedule_run(c->control, name->text, err);
+    err_set(err, ERR_DENIED, "job", "the token is bound");
     return NULL;
+}
+
+static bool refuse(struct call *c, const struct err *err)
+{
+    if (err->code == ERR_NOMEM)
+        return call_fail_nomem(c);
+    if (err->code == ERR_DENIED)
+        return call_fail(c, 403, "forbidden", "%s", err->what);
+    return call_fail(c, 400, "bad-value", "%s; write %s", err->what, EXAMPLE);
 }
 
 bool api_warm(struct call *c)
@@ -45,13 +54,13 @@ bool api_warm(struct call *c)
                                         "wait", "bodies", "concurrency"};
     cleanup(json_doc_freep) struct json_doc *doc = call_parse(c, known, array_len(known), EXAMPLE);
     bool wants_wait = false, wants_bodies = false;
-    char why[400] = "";
+    struct err err = {0};
     if (!doc || !read_bool(c, json_root(doc), "wait", &wants_wait) ||
         !read_bool(c, json_root(doc), "bodies", &wants_bodies))
         return true;
-    struct job *j = make_job(c, json_root(doc), why);
+    struct job *j = make_job(c, json_root(doc), &err);
     if (!j)
-        return c->problem ? true : call_fail(c, 400, "bad-value", "%s; write %s", why, EXAMPLE);
+        return refuse(c, &err);
     buf_add_fmt(&c->audit, "%s, %u requests", j->id, j->count);
     if (json_member(json_root(doc), SPAN_LIT("job"))) { /* it has begun already */
         c->status = 202;
@@ -61,6 +70,7 @@ bool api_warm(struct call *c)
     j->wants_bodies = wants_bodies;
     if (wants_wait) {
         j->waiting = c;
+        access_audit(c, "warm");
         job_start(j);
         return false;
     }

@@ -84,6 +84,7 @@ struct call {
 typedef bool (*handler)(struct call *c);
 bool call_fail(struct call *c, unsigned status, const char *type, const char *fmt, ...)
     __attribute__((format(printf, 4, 5))); /* returns true: done */
+bool call_fail_nomem(struct call *c);
 void call_done(struct call *c);
 void dispatch(struct call *c);
 
@@ -171,9 +172,9 @@ struct job {
 struct job *job_new(struct control *c, const char *name);
 void job_free(struct job *j);
 struct job *job_find(struct control *c, struct span id);
-/* False: no memory, or too many. Texts are copied. */
-bool job_add_item(struct job *j, const char *method, struct span target, struct span host,
-                  struct span fields, struct span body);
+/* Texts are copied. ERR_NOMEM; ERR_TOO_LARGE: the job is full. */
+must_check enum err_code job_add_item(struct job *j, const char *method, struct span target,
+                                      struct span host, struct span fields, struct span body);
 void job_start(struct job *j);
 void job_cancel(struct job *j);
 /* <c> is sent events of its progress until it ends. */
@@ -187,9 +188,9 @@ void job_write(const struct job *j, struct json_writer *w, const char *name, boo
 void jobs_stop(struct control *c);
 
 /* job_spec.c: reads what a job fetches from <root> (of POST /api/cache/warm, or of the config);
- * NULL: *ret_why says why. The job is not started. */
+ * NULL: <err> says why. The job is not started. */
 struct job *job_from_spec(struct control *c, const struct json *root, const char *name,
-                          const struct call *call, char ret_why[400]);
+                          const struct call *call, struct err *err);
 struct job_source;
 void job_source_free(struct job_source *s);
 void job_source_cancel(struct job_source *s);               /* NULL is fine */
@@ -214,7 +215,7 @@ struct schedule *schedule_new(struct control *c);
 void schedule_free(struct schedule *s);
 void schedule_start(struct schedule *s);
 void schedule_on_invalidation(struct schedule *s);
-struct job *schedule_run(struct control *c, struct span name, char ret_why[400]); /* by name */
+struct job *schedule_run(struct control *c, struct span name, struct err *err); /* by name */
 
 bool api_invalidate(struct call *c);
 bool api_purge(struct call *c);

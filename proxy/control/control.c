@@ -33,6 +33,11 @@ bool call_fail(struct call *c, unsigned status, const char *type, const char *fm
     return true;
 }
 
+bool call_fail_nomem(struct call *c)
+{
+    return call_fail(c, 503, "overloaded", "out of memory");
+}
+
 static void format_fields(const struct call *c, struct buf *fields)
 {
     if (c->allow)
@@ -50,12 +55,15 @@ static void write_reply(struct call *c)
     struct gate *g = c->gate;
     bool close = gate_must_close(g);
     bool is_head = c->method == METHOD_HEAD;
-    char fields_block[256];
-    struct buf fields;
-    cleanup(buf_fini) struct buf out;
-    buf_init(&out, 64 * 1024);
+    char fields_block[256], out_block[4096]; /* a problem and the fields fit */
+    struct buf fields, out;
+    buf_init_fixed(&out, out_block, sizeof(out_block));
     buf_init_fixed(&fields, fields_block, sizeof(fields_block));
-    if (c->reply.failed)
+    if (!c->problem)
+        buf_add_char(&c->reply, '\n');
+    if (c->reply.no_memory)
+        (void)call_fail_nomem(c);
+    else if (c->reply.failed)
         (void)call_fail(c, 503, "overloaded", "the answer is too large");
     format_fields(c, &fields);
     if (c->problem) {
@@ -68,7 +76,6 @@ static void write_reply(struct call *c)
         reply_problem_format(&p, &out);
         gate_write(g, out.p, out.len);
     } else {
-        buf_add_char(&c->reply, '\n');
         reply_json_head_format(c->status, c->reply.len, close, false, buf_span(&fields), &out);
         gate_write(g, out.p, out.len);
         if (!is_head)
@@ -81,7 +88,9 @@ static void write_reply(struct call *c)
 static void on_reply(struct letter *l)
 {
     struct call *c = container_of(l, struct call, letter);
-    if (c->gate)
+    if (c->gate && c->has_begun)
+        gate_finish(take(c->gate), true); /* of events: no more can be said */
+    else if (c->gate)
         write_reply(c);
     call_free(c);
 }
@@ -136,7 +145,7 @@ void call_send_event(struct call *c, const char *name, struct span data, bool is
         list_remove(&c->in_stream); /* from here on it is its home's */
     if (!e) {
         if (is_last) {
-            (void)call_fail(c, 503, "overloaded", "out of memory");
+            (void)call_fail_nomem(c);
             call_done(c);
         }
         return;
@@ -187,14 +196,20 @@ static void on_body(void *arg)
     struct evbuffer *in = gate_body(c->gate);
     size_t len = evbuffer_get_length(in);
     if (len) {
-        buf_add(&c->body, evbuffer_pullup(in, -1), len);
+        const unsigned char *bytes = evbuffer_pullup(in, -1);
+        if (bytes)
+            buf_add(&c->body, bytes, len);
+        else
+            c->body.failed = c->body.no_memory = true;
         evbuffer_drain(in, len);
         gate_body_taken(c->gate);
     }
     switch (gate_body_state(c->gate)) {
     case BODY_NONE:
     case BODY_WHOLE:
-        if (evbuffer_get_length(in) == 0)
+        if (c->body.failed)
+            refuse_body(c, 503, "overloaded", "out of memory");
+        else if (evbuffer_get_length(in) == 0)
             send_call(c);
         return;
     case BODY_TOO_LARGE:

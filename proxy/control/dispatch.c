@@ -95,10 +95,10 @@ static bool handle(struct call *c)
     if (repeats_replay(c))
         return true;
     bool is_done = row->handle(c);
-    access_audit(c,
-                 row->audit); /* also where the answer is still to come: what it began is known */
-    if (is_done)
+    if (is_done) { /* otherwise the handler has: by now the call may be answered and gone */
+        access_audit(c, row->audit);
         repeats_note(c);
+    }
     return is_done;
 }
 
@@ -122,8 +122,10 @@ struct json_doc *call_parse(struct call *c, const char *const *known, unsigned c
         (void)call_fail(c, 400, "bad-json", "the body is empty; write %s", example);
         return NULL;
     }
-    if (json_parse(buf_span(&c->body), "body", 0, DEPTH, &doc, &err) != ERR_OK) {
-        (void)call_fail(c, 400, "bad-json", "%s: %s", err.where, err.what);
+    enum err_code rc = json_parse(buf_span(&c->body), "body", 0, DEPTH, &doc, &err);
+    if (rc) {
+        (void)(rc == ERR_NOMEM ? call_fail_nomem(c)
+                               : call_fail(c, 400, "bad-json", "%s: %s", err.where, err.what));
         return NULL;
     }
     const struct json *root = json_root(doc);

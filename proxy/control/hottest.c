@@ -2,6 +2,8 @@
  * kept in a file. Only answers that a plain GET brings again for anybody are among them. */
 #include "control-internal.h"
 
+#include <larder/base/file.h>
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -107,8 +109,8 @@ bool hot_list_to_job(struct hot_list *l, struct job *j)
 {
     qsort(l->hot, l->count, sizeof(l->hot[0]), hottest_first);
     for (unsigned i = 0; i < l->count; i++)
-        if (!job_add_item(j, "GET", span_str(l->hot[i].target), span_str(l->hot[i].host),
-                          span_of(NULL, 0), span_of(NULL, 0)))
+        if (job_add_item(j, "GET", span_str(l->hot[i].target), span_str(l->hot[i].host),
+                         span_of(NULL, 0), span_of(NULL, 0)) != ERR_OK)
             return false;
     return true;
 }
@@ -183,12 +185,14 @@ static struct hot_list *of_file(struct control *c, unsigned max)
     char path[600];
     struct json_doc *doc = NULL;
     struct hot_list *l = hot_list_new(max);
-    char *text = l && file_name(c, "", path) ? malloc(FILE_BYTES_MAX) : NULL;
-    FILE *f = text ? fopen(path, "re") : NULL;
-    size_t n = f ? fread(text, 1, FILE_BYTES_MAX, f) : 0;
-    if (f)
-        fclose(f);
-    if (n && json_parse(span_of(text, n), path, 0, DEPTH, &doc, NULL) != ERR_OK)
+    struct buf text;
+    buf_init(&text, FILE_BYTES_MAX);
+    enum err_code rc = ERR_NOT_FOUND;
+    if (l && file_name(c, "", path))
+        rc = file_read(path, FILE_REGULAR, &text);
+    if (rc == ERR_OK)
+        rc = json_parse(buf_span(&text), path, 0, DEPTH, &doc, NULL);
+    if (rc && rc != ERR_NOT_FOUND)
         log_warn("state_dir: %s cannot be read; it is passed over", path);
     for (const struct json *j = doc ? json_root(doc)->first : NULL; j; j = j->next) {
         const struct json *target = json_member(j, SPAN_LIT("target"));
@@ -201,7 +205,7 @@ static struct hot_list *of_file(struct control *c, unsigned max)
             add(l, target->text, host->text, count);
     }
     json_doc_free(doc);
-    free(text);
+    buf_fini(&text);
     return l;
 }
 

@@ -89,16 +89,16 @@ static bool copy(struct span s, char **into)
     return true;
 }
 
-bool job_add_item(struct job *j, const char *method, struct span target, struct span host,
-                  struct span fields, struct span body)
+enum err_code job_add_item(struct job *j, const char *method, struct span target, struct span host,
+                           struct span fields, struct span body)
 {
     if (j->count == WARM_ITEMS_MAX)
-        return false;
+        return ERR_TOO_LARGE;
     if (j->count == j->room) {
         unsigned room = j->room ? j->room * 2 : 16;
         struct job_item *grown = realloc(j->items, room * sizeof(*grown));
         if (!grown)
-            return false;
+            return ERR_NOMEM;
         j->items = grown;
         j->room = room;
     }
@@ -112,7 +112,7 @@ bool job_add_item(struct job *j, const char *method, struct span target, struct 
         j->count++;
     else
         item_free(i);
-    return is_whole;
+    return is_whole ? ERR_OK : ERR_NOMEM;
 }
 
 unsigned job_failed(const struct job *j)

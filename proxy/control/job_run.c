@@ -209,7 +209,9 @@ void job_step_source(struct job *j)
 {
     struct job_item *i = job_source_item(j);
     i->job = j;
-    i->exchange = start_exchange(i, &source_ops);
-    if (!i->exchange)
+    i->exchange = i->target ? start_exchange(i, &source_ops) : NULL;
+    if (!i->target)
+        job_fail(j, "out of memory");
+    else if (!i->exchange)
         job_fail(j, "%s, where values should come from, cannot be asked", i->target);
 }

@@ -35,15 +35,15 @@ static int64_t next_clock(const struct warm_config *w, int64_t now)
     return next;
 }
 
-static struct job *start_job(struct control *c, const struct warm_config *w, char why[400])
+static struct job *start_job(struct control *c, const struct warm_config *w, struct err *err)
 {
     enum { DEPTH = 8 };
     cleanup(json_doc_freep) struct json_doc *doc = NULL;
     if (json_parse(w->spec, "warm", 0, DEPTH, &doc, NULL) != ERR_OK) {
-        snprintf(why, 400, "out of memory");
+        err_set(err, ERR_NOMEM, "job", "out of memory");
         return NULL;
     }
-    struct job *j = job_from_spec(c, json_root(doc), w->name.p, NULL, why);
+    struct job *j = job_from_spec(c, json_root(doc), w->name.p, NULL, err);
     if (j)
         job_start(j);
     return j;
@@ -52,15 +52,15 @@ static struct job *start_job(struct control *c, const struct warm_config *w, cha
 /* Not beside itself: while its last job runs it is not started again. */
 static void start_planned(struct schedule *s, struct planned *p)
 {
-    char why[400] = "";
+    struct err err = {0};
     struct job *last = p->last[0] ? job_find(s->control, span_str(p->last)) : NULL;
     if (last && (last->state == JOB_RUNNING || last->state == JOB_QUEUED))
         return;
-    struct job *j = start_job(s->control, p->config, why);
+    struct job *j = start_job(s->control, p->config, &err);
     if (j)
         memcpy(p->last, j->id, sizeof(p->last));
     else
-        log_warn("warm \"" SPAN_FMT "\": %s", SPAN_ARG(p->config->name), why);
+        log_warn("warm \"" SPAN_FMT "\": %s", SPAN_ARG(p->config->name), err.what);
 }
 
 static bool is_due(mono_ms *at, mono_ms now)
@@ -143,11 +143,11 @@ void schedule_on_invalidation(struct schedule *s)
             s->planned[i].invalidation_at = mono_now_ms() + AFTER_INVALIDATION_MS;
 }
 
-struct job *schedule_run(struct control *c, struct span name, char ret_why[400])
+struct job *schedule_run(struct control *c, struct span name, struct err *err)
 {
     for (unsigned i = 0; i < c->shared->config->warm_count; i++)
         if (span_eq(c->shared->config->warms[i].name, name))
-            return start_job(c, &c->shared->config->warms[i], ret_why);
-    snprintf(ret_why, 400, "the config has no warm job \"%.*s\"", CUT(name));
+            return start_job(c, &c->shared->config->warms[i], err);
+    err_set(err, ERR_NOT_FOUND, "job", "the config has no warm job \"%.*s\"", CUT(name));
     return NULL;
 }

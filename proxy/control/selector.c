@@ -160,19 +160,21 @@ static bool apply_all_of(struct call *c, const struct json *tags, struct purge *
     }
     if (!is_own)
         return refuse_bound(c);
-    purge_all_of(p, texts, n);
+    if (!purge_all_of(p, texts, n))
+        return fail_value(c, "these tags may stand for too many coarse ones; name fewer");
     return true;
 }
 
 /* --- places --- */
 
-/* With a query: that one key, in all its variants; without: all query strings of the path. */
+/* With a query: the one key that it makes, in all its variants. Without, or where more than the URL
+ * goes into the key: all query strings of the path, rather than too little. */
 static bool apply_url(struct call *c, const struct json *j, struct purge *p)
 {
-    struct explain_request r = {.method = SPAN_LIT("GET"), .target = j->text};
     struct span query, http = SPAN_LIT("http://"), path = span_split(j->text, '?', &query);
     char block[8192];
     struct buf key;
+    bool is_only = false;
     buf_init_fixed(&key, block, sizeof(block));
     if (span_starts_with(path, http)) {
         const char *slash = memchr(path.p + http.len, '/', path.len - http.len);
@@ -181,14 +183,19 @@ static bool apply_url(struct call *c, const struct json *j, struct purge *p)
     if (!path.len || path.p[0] != '/')
         return fail_value(c, "\"url\" must begin with / or http://");
     buf_add_fmt(&c->audit, "url %.*s%s", CUT(path), query.p ? "?..." : "");
-    if (!query.p)
-        purge_path(p, path);
-    else if (explain_key(c->control->shared, &r, &key))
-        purge_key(p, buf_span(&key));
-    else
+    enum err_code rc = ERR_OK;
+    if (query.p)
+        rc = explain_url_key(c->control->shared, j->text, &key, &is_only);
+    if (rc == ERR_NOMEM)
+        return !call_fail_nomem(c);
+    if (rc)
         return !call_fail(c, 400, "bad-value",
                           "no cached route makes a key of this url; POST /api/cache/explain says "
                           "why");
+    if (is_only)
+        purge_key(p, buf_span(&key));
+    else
+        purge_path(p, path);
     return true;
 }
 

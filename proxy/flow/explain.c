@@ -21,11 +21,19 @@ struct asked {
     bool has_key;
 };
 
+static bool has_host(struct span fields)
+{
+    while (fields.p && fields.len) {
+        struct span line = span_split(fields, '\n', &fields);
+        if (line.len >= 5 && span_eq_nocase(span_of(line.p, 5), SPAN_LIT("Host:")))
+            return true;
+    }
+    return false;
+}
+
 static void format_request(struct asked *a, const struct explain_request *r)
 {
     struct span target = r->target, host = SPAN_LIT("localhost"), http = SPAN_LIT("http://");
-    bool has_host = memmem(r->fields.len ? r->fields.p : "", r->fields.len, "Host:", 5) ||
-                    memmem(r->fields.len ? r->fields.p : "", r->fields.len, "host:", 5);
     if (span_starts_with(target, http)) {
         struct span rest = span_of(target.p + http.len, target.len - http.len);
         const char *slash = rest.len ? memchr(rest.p, '/', rest.len) : NULL;
@@ -36,7 +44,7 @@ static void format_request(struct asked *a, const struct explain_request *r)
     buf_add_char(&a->text, ' ');
     buf_add_span(&a->text, target);
     buf_add_str(&a->text, " HTTP/1.1\r\n");
-    if (!has_host)
+    if (!has_host(r->fields))
         buf_add_fmt(&a->text, "Host: " SPAN_FMT "\r\n", SPAN_ARG(host));
     buf_add_span(&a->text, r->fields);
     if (r->body.len)
@@ -53,6 +61,11 @@ static void asked_free(struct asked *a)
     free(a);
 }
 
+static void asked_freep(struct asked **a)
+{
+    asked_free(*a);
+}
+
 static bool wants_body(const struct asked *a)
 {
     const struct route *r = a->l.route;
@@ -60,48 +73,56 @@ static bool wants_body(const struct asked *a)
            (r->needs_body || !r->has_key);
 }
 
-static void make_key(struct asked *a)
+/* False: no memory. */
+static bool make_key(struct asked *a)
 {
-    if (a->body.len && json_parse(a->body, NULL, 0, DEPTH, &a->json, NULL) != ERR_OK)
-        a->json = NULL;
+    if (a->body.len && json_parse(a->body, NULL, 0, DEPTH, &a->json, NULL) == ERR_NOMEM)
+        return false;
     const struct json *json = a->json ? json_root(a->json) : NULL;
     if (a->body.len && !wants_body(a)) {
         a->key = KEY_BYPASS; /* a body that the key does not know */
-        return;
+        return true;
     }
     a->key =
         lookup_build_key(a->s, &a->l, &a->head, a->body, json, a->key_block, sizeof(a->key_block));
     a->has_key = a->key == KEY_OK;
     if (a->has_key)
         lookup_tags(a->s, &a->l, &a->head, a->body, json);
+    return true;
 }
 
-/* NULL: the request is none; *ret_why says why. */
-static struct asked *ask(const struct shared *s, const struct explain_request *r,
-                         const char **ret_why)
+/* ERR_SYNTAX: the request is none; *ret_why says why. ERR_NOMEM. */
+static enum err_code ask(const struct shared *s, const struct explain_request *r,
+                         struct asked **ret, const char **ret_why)
 {
-    struct asked *a = calloc(1, sizeof(*a));
+    cleanup(asked_freep) struct asked *a = calloc(1, sizeof(*a));
     *ret_why = "out of memory";
     if (!a)
-        return NULL;
+        return ERR_NOMEM;
     a->s = s;
     a->body = r->body;
     buf_init(&a->text, TEXT_MAX);
     format_request(a, r);
-    if (a->text.failed || head_parse_request(a->text.p, a->text.len, TEXT_MAX, &a->head)) {
-        *ret_why = a->text.failed ? "the request is too long" : a->head.why;
-        asked_free(a);
-        return NULL;
+    if (a->text.no_memory)
+        return ERR_NOMEM;
+    if (a->text.failed) {
+        *ret_why = "the request is too long";
+        return ERR_SYNTAX;
+    }
+    if (head_parse_request(a->text.p, a->text.len, TEXT_MAX, &a->head) != HEAD_OK) {
+        *ret_why = a->head.why;
+        return ERR_SYNTAX;
     }
     a->l.route = route_match(s->config->routes, s->config->route_count, &a->head, &a->l.captures);
     a->reason = lookup_may_share(s, a->l.route, &a->head);
-    if (a->l.route->cached)
-        make_key(a);
+    if (a->l.route->cached && !make_key(a))
+        return ERR_NOMEM;
     if (!a->reason && a->key == KEY_BYPASS)
         a->reason = REASON_KEY;
     if (!a->reason && a->key == KEY_NO_IDENTITY)
         a->reason = REASON_IDENTITY;
-    return a;
+    *ret = take(a);
+    return ERR_OK;
 }
 
 /* --- what is there --- */
@@ -247,11 +268,12 @@ static void write_freshness(struct json_writer *w, const struct route *r)
 enum err_code explain_format(const struct shared *s, const struct explain_request *r,
                              struct buf *out, const char **ret_why)
 {
-    struct asked *a = ask(s, r, ret_why);
+    cleanup(asked_freep) struct asked *a = NULL;
     enum store_result found = STORE_MISS;
     struct json_writer w;
-    if (!a)
-        return ERR_SYNTAX;
+    enum err_code rc = ask(s, r, &a, ret_why);
+    if (rc)
+        return rc;
     struct entry *e = find_entry(a, &found);
     json_writer_init(&w, out);
     json_write_object(&w, NULL);
@@ -275,7 +297,6 @@ enum err_code explain_format(const struct shared *s, const struct explain_reques
         write_entry(&w, e);
     json_write_object_end(&w);
     entry_unref(e);
-    asked_free(a);
     return ERR_OK;
 }
 
@@ -300,11 +321,12 @@ bool explain_is_bound(const struct shared *s, const struct explain_request *r,
                       const struct span *bound, unsigned count)
 {
     const char *why;
-    struct asked *a = ask(s, r, &why);
+    cleanup(asked_freep) struct asked *a = NULL;
+    if (ask(s, r, &a, &why) != ERR_OK || !a->has_key)
+        return false;
     bool is_bound = false;
-    for (unsigned i = 0; a && a->has_key && i < count && !is_bound; i++)
+    for (unsigned i = 0; i < count && !is_bound; i++)
         is_bound = is_one_of(a->l.route, s, a->l.tags.tag, a->l.tags.count, bound[i]);
-    asked_free(a);
     return is_bound;
 }
 
@@ -317,13 +339,28 @@ bool entry_is_bound(const struct shared *s, const struct entry *e, const struct 
     return false;
 }
 
-bool explain_key(const struct shared *s, const struct explain_request *r, struct buf *ret_key)
+/* Do all requests for one URL have one key? */
+static bool is_keyed_by_url(const struct route *r)
 {
+    bool is_it = !r->key_host;
+    for (unsigned i = 0; i < r->param_count + r->identity_count; i++)
+        is_it &= r->params[i].source == PARAM_PATH || r->params[i].source == PARAM_QUERY;
+    return is_it;
+}
+
+enum err_code explain_url_key(const struct shared *s, struct span target, struct buf *ret_key,
+                              bool *ret_is_only)
+{
+    struct explain_request r = {.method = SPAN_LIT("GET"), .target = target};
+    cleanup(asked_freep) struct asked *a = NULL;
     const char *why;
-    struct asked *a = ask(s, r, &why);
-    bool has_key = a && a->has_key;
-    if (has_key)
+    enum err_code rc = ask(s, &r, &a, &why);
+    if (rc)
+        return rc;
+    if (!a->l.route->cached)
+        return ERR_NOT_FOUND;
+    *ret_is_only = a->has_key && is_keyed_by_url(a->l.route);
+    if (a->has_key)
         buf_add_span(ret_key, cache_key_readable(&a->l.key));
-    asked_free(a);
-    return has_key;
+    return ret_key->failed ? ERR_TOO_LARGE : ERR_OK;
 }

@@ -118,8 +118,8 @@ void forward_head_format(const struct forward *f, struct buf *out);
 
 /* plan.c */
 struct body_values;
-/* NULL: nothing of <r>'s answers is looked at, or no memory (then *ret_failed). */
-struct body_plan *body_plan_new(const struct route *r, bool *ret_failed);
+/* *ret is NULL where nothing of <r>'s answers is looked at. ERR_NOMEM. */
+must_check enum err_code body_plan_new(const struct route *r, struct body_plan **ret);
 void body_plan_free(struct body_plan *p);
 /* What a body says. <encoding>: its Content-Encoding; ERR_SYNTAX: no JSON, or cannot be read. */
 struct body_values *body_values_new(const struct body_plan *p);

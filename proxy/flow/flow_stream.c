@@ -152,7 +152,8 @@ static void add_framing(struct flow *f, const struct head *h, struct buf *out)
     }
 }
 
-static void write_head(struct flow *f)
+/* False: no memory; nothing has been written. */
+static bool write_head(struct flow *f)
 {
     const struct head *h = f->stream_head;
     write_apply(f->w, &f->l, f->head, flow_whole_body(f), flow_json(f), h);
@@ -173,11 +174,14 @@ static void write_head(struct flow *f)
     else if (f->head->minor == 0)
         buf_add_str(&out, "Connection: keep-alive\r\n");
     buf_add_str(&out, "\r\n");
+    if (out.failed)
+        return false;
     gate_write(f->gate, out.p, out.len);
     f->head_written = true;
     f->is_head_only = !status_has_body(h->status, f->head->method);
     f->status = h->status;
     f->outcome = f->is_led ? "miss" : "bypass";
+    return true;
 }
 
 /* Moves body bytes down; holds the upstream back while the client is behind. */
@@ -243,8 +247,8 @@ enum flow_state flow_step_stream(struct flow *f)
         return f->head_written ? cut(f) : flow_fail_upstream(f, f->stream_error);
     if (!f->stream_head)
         return FLOW_PAUSE;
-    if (!f->head_written)
-        write_head(f);
+    if (!f->head_written && !write_head(f))
+        return flow_fail(f, 503, "overloaded", "out of memory");
     if (f->fetch)
         pump_download(f);
     if (f->is_head_only && f->fetch && fetch_exchange(f->fetch) && f->is_led) {

@@ -15,17 +15,9 @@ enum {
     UNPACKED_MIN = 1 << 20,
 };
 
-struct pattern {
-    struct span pointer;
-    bool is_list; /* of a tag: all values; else the last */
-    unsigned max; /* values that are kept of a list */
-};
-
 struct body_plan {
     bool guards; /* the safe default for JSON: it must be valid, and tell of no error */
-    unsigned success, error, errors; /* patterns of the guard */
-    unsigned count;
-    struct pattern pattern[JSON_SCAN_PATTERNS_MAX];
+    struct route_pointers wanted;
 };
 
 struct kept {
@@ -41,61 +33,19 @@ struct body_values {
     struct kept kept[];
 };
 
-static unsigned add_pattern(struct body_plan *p, struct span pointer, bool is_list, unsigned max,
-                            bool *ret_failed)
+enum err_code body_plan_new(const struct route *r, struct body_plan **ret)
 {
-    for (unsigned i = 0; i < p->count; i++)
-        if (p->pattern[i].is_list == is_list && span_eq(p->pattern[i].pointer, pointer)) {
-            if (p->pattern[i].max < max)
-                p->pattern[i].max = max;
-            return i;
-        }
-    if (p->count == JSON_SCAN_PATTERNS_MAX) {
-        *ret_failed = true;
-        return 0;
-    }
-    p->pattern[p->count] = (struct pattern){.pointer = pointer, .is_list = is_list, .max = max};
-    return p->count++;
-}
-
-static void add_cond(struct body_plan *p, const struct cond *c, bool *ret_failed)
-{
-    for (unsigned i = 0; c && i < cond_pointer_count(c); i++)
-        add_pattern(p, cond_pointer(c, i), false, 0, ret_failed);
-}
-
-static void add_templates(struct body_plan *p, const struct route *r, bool *ret_failed)
-{
-    for (unsigned i = 0; i < r->tag_count; i++) {
-        const struct text_template *t = &r->tags[i];
-        for (unsigned n = 0; n < t->piece_count; n++)
-            if (t->pieces[n].kind == PIECE_RESPONSE)
-                add_pattern(p, t->pieces[n].pointer, true, t->max + 1, ret_failed);
-    }
-}
-
-struct body_plan *body_plan_new(const struct route *r, bool *ret_failed)
-{
-    struct body_plan *p = r->cached ? calloc(1, sizeof(*p)) : NULL;
-    if (!p) {
-        *ret_failed |= r->cached;
-        return NULL;
-    }
-    p->guards = !r->store_errors;
-    if (p->guards) {
-        p->success = add_pattern(p, SPAN_LIT("/success"), false, 0, ret_failed);
-        p->error = add_pattern(p, SPAN_LIT("/error"), false, 0, ret_failed);
-        p->errors = add_pattern(p, SPAN_LIT("/errors"), false, 0, ret_failed);
-    }
-    add_cond(p, r->store_if, ret_failed);
-    for (unsigned i = 0; i < r->ttl_rule_count; i++)
-        add_cond(p, r->ttl_rules[i].cond, ret_failed);
-    add_templates(p, r, ret_failed);
-    if (!p->guards && p->count == 0) {
-        free(p);
-        return NULL;
-    }
-    return p;
+    struct route_pointers wanted;
+    *ret = NULL;
+    route_pointers_find(r, &wanted);
+    if (!r->cached || wanted.count == 0)
+        return ERR_OK;
+    struct body_plan *p = malloc(sizeof(*p));
+    if (!p)
+        return ERR_NOMEM;
+    *p = (struct body_plan){.guards = !r->store_errors, .wanted = wanted};
+    *ret = p;
+    return ERR_OK;
 }
 
 void body_plan_free(struct body_plan *p)
@@ -105,7 +55,7 @@ void body_plan_free(struct body_plan *p)
 
 struct body_values *body_values_new(const struct body_plan *p)
 {
-    struct body_values *v = calloc(1, sizeof(*v) + p->count * sizeof(struct kept));
+    struct body_values *v = calloc(1, sizeof(*v) + p->wanted.count * sizeof(struct kept));
     if (!v)
         return NULL;
     v->plan = p;
@@ -147,7 +97,7 @@ static void keep_text(struct body_values *v, unsigned n, const struct json_value
         text = value->type == JSON_TRUE ? SPAN_LIT("true") : SPAN_LIT("false");
     else if (value->type != JSON_STRING && value->type != JSON_NUMBER)
         return;
-    if (++k->count > v->plan->pattern[n].max)
+    if (++k->count > v->plan->wanted.pointer[n].max)
         return;
     uint32_t head[2] = {n, (uint32_t)text.len};
     buf_add(&v->texts, head, sizeof(head));
@@ -158,7 +108,7 @@ static void keep_text(struct body_values *v, unsigned n, const struct json_value
 static void on_value(void *arg, unsigned n, const struct json_value *value)
 {
     struct body_values *v = arg;
-    if (v->plan->pattern[n].is_list)
+    if (v->plan->wanted.pointer[n].is_list)
         keep_text(v, n, value);
     else
         keep_last(&v->kept[n], value);
@@ -203,10 +153,10 @@ enum err_code body_values_read(struct body_values *v, struct evbuffer *body, str
     bool is_plain = encoding.len == 0 || span_eq_nocase(encoding, SPAN_LIT("identity"));
     if (!is_plain && !is_gzip(encoding))
         return ERR_SYNTAX;
-    for (unsigned i = 0; i < v->plan->count; i++)
-        pointers[i] = v->plan->pattern[i].pointer;
+    for (unsigned i = 0; i < v->plan->wanted.count; i++)
+        pointers[i] = v->plan->wanted.pointer[i].text;
     cleanup(json_scan_freep) struct json_scan *scan =
-        json_scan_new(pointers, v->plan->count, DEPTH_MAX, on_value, v);
+        json_scan_new(pointers, v->plan->wanted.count, DEPTH_MAX, on_value, v);
     struct gunzip *gz = is_plain ? NULL : gunzip_new();
     enum err_code rc = !scan || (!is_plain && !gz) ? ERR_NOMEM : ERR_OK;
     uint64_t unpacked = limit * UNPACKED_TIMES_MAX;
@@ -218,9 +168,9 @@ enum err_code body_values_read(struct body_values *v, struct evbuffer *body, str
 
 static const struct kept *find(const struct body_values *v, struct span pointer, bool is_list)
 {
-    for (unsigned i = 0; i < v->plan->count; i++) {
-        const struct pattern *p = &v->plan->pattern[i];
-        if (p->is_list == is_list && span_eq(p->pointer, pointer))
+    for (unsigned i = 0; i < v->plan->wanted.count; i++) {
+        const struct route_pointer *p = &v->plan->wanted.pointer[i];
+        if (p->is_list == is_list && span_eq(p->text, pointer))
             return &v->kept[i];
     }
     return NULL;
@@ -236,13 +186,12 @@ void body_values_for(const struct body_values *v, const struct cond *c, struct c
 
 bool body_values_tell_error(const struct body_values *v)
 {
-    const struct body_plan *p = v->plan;
-    if (!p->guards)
+    if (!v->plan->guards)
         return false;
-    const struct cond_value *success = &v->kept[p->success].last;
+    const struct cond_value *success = &v->kept[ROUTE_POINTER_SUCCESS].last;
     return (success->is_there && success->type == JSON_FALSE) ||
-           cond_value_is_set(&v->kept[p->error].last) ||
-           cond_value_is_set(&v->kept[p->errors].last);
+           cond_value_is_set(&v->kept[ROUTE_POINTER_ERROR].last) ||
+           cond_value_is_set(&v->kept[ROUTE_POINTER_ERRORS].last);
 }
 
 bool body_values_each(const struct body_values *v, struct span pointer,
@@ -252,7 +201,7 @@ bool body_values_each(const struct body_values *v, struct span pointer,
     if (!k)
         return true;
     unsigned n = (unsigned)(k - v->kept);
-    if (v->is_overfull || k->count >= v->plan->pattern[n].max)
+    if (v->is_overfull || k->count >= v->plan->wanted.pointer[n].max)
         return false;
     for (size_t at = 0; at < v->texts.len;) {
         uint32_t head[2];

@@ -5,7 +5,7 @@
 #include <larder/base/glob.h>
 #include <larder/http/uri.h>
 
-enum { TAG_TEXT_MAX = 8192 };
+enum { TAG_TEXT_MAX = 8192, COMBINATIONS_MAX = 256 };
 
 void purge_init(struct purge *p, const struct shared *s)
 {
@@ -136,47 +136,52 @@ static void run_all_of(struct purge *p, const uint64_t *tags, unsigned count)
     run(p, &m);
 }
 
-/* Each text may stand on an answer as itself or as its coarse tag. */
-struct combination {
-    struct purge *p;
-    const struct span *texts;
-    unsigned count, at;
-    uint64_t tags[TAG_ALL_OF_MAX];
+/* Each text may stand on an answer as itself or as one of its coarse tags. */
+struct alternatives {
+    unsigned count;
+    uint64_t tag[COMBINATIONS_MAX + 1];
 };
 
-static void combine(struct combination *c, unsigned at);
-
-static void on_coarse_of_many(void *arg, struct span coarse)
+static void on_alternative(void *arg, struct span coarse)
 {
-    struct combination *c = arg;
-    unsigned at = c->at;
-    c->tags[at] = tag_of(coarse);
-    combine(c, at + 1);
-    c->at = at;
+    struct alternatives *a = arg;
+    uint64_t tag = tag_of(coarse);
+    if (a->count < COMBINATIONS_MAX + 1 && !tags_have(a->tag, a->count, tag))
+        a->tag[a->count++] = tag;
 }
 
-static void combine(struct combination *c, unsigned at)
+static void combine(struct purge *p, const struct alternatives *of, unsigned count, unsigned at,
+                    uint64_t tags[TAG_ALL_OF_MAX])
 {
-    if (at == c->count) {
-        run_all_of(c->p, c->tags, c->count);
+    if (at == count) {
+        run_all_of(p, tags, count);
         return;
     }
-    c->at = at;
-    c->tags[at] = tag_of(c->texts[at]);
-    combine(c, at + 1);
-    c->at = at;
-    each_coarse(c->p, c->texts[at], on_coarse_of_many, c);
+    for (unsigned i = 0; i < of[at].count; i++) {
+        tags[at] = of[at].tag[i];
+        combine(p, of, count, at + 1, tags);
+    }
 }
 
-void purge_all_of(struct purge *p, const struct span *texts, unsigned count)
+bool purge_all_of(struct purge *p, const struct span *texts, unsigned count)
 {
-    struct combination c = {.p = p, .texts = texts, .count = count};
+    struct alternatives of[TAG_ALL_OF_MAX];
+    uint64_t tags[TAG_ALL_OF_MAX];
+    unsigned product = 1;
     if (count > TAG_ALL_OF_MAX)
-        c.count = TAG_ALL_OF_MAX; /* fewer conditions: more goes */
+        return false;
+    for (unsigned i = 0; i < count; i++) {
+        of[i] = (struct alternatives){.count = 1, .tag = {tag_of(texts[i])}};
+        each_coarse(p, texts[i], on_alternative, &of[i]);
+        product *= of[i].count;
+        if (product > COMBINATIONS_MAX)
+            return false;
+    }
     if (count == 1)
         purge_tag(p, texts[0]);
     else if (count > 1)
-        combine(&c, 0);
+        combine(p, of, count, 0, tags);
+    return true;
 }
 
 void purge_route_values(struct purge *p, const struct route *r, const struct purge_value *values,
@@ -190,8 +195,9 @@ void purge_route_values(struct purge *p, const struct route *r, const struct pur
         buf_init_fixed(&text, block, sizeof(block));
         route_param_tag_format(r, values[i].param, p->shared->config->secret, values[i].value,
                                &text);
-        if (!text.failed)
-            tags[n++] = tag_of(buf_span(&text));
+        if (text.failed)
+            return; /* no key has so long a value */
+        tags[n++] = tag_of(buf_span(&text));
     }
     if (n == 0)
         purge_route(p, r);

@@ -11,7 +11,6 @@ enum err_code shared_init(struct shared *s, struct err *err)
 {
     const struct config *c = s->config;
     uint8_t token[16];
-    bool has_failed = false;
     random_bytes(token, sizeof(token));
     hex_format(token, sizeof(token), s->warm_token);
     s->switches = calloc(c->route_count, sizeof(*s->switches));
@@ -19,14 +18,9 @@ enum err_code shared_init(struct shared *s, struct err *err)
     s->values = values_new(c->cache.values_max);
     if (!s->switches || !s->plans || !s->values)
         return err_set(err, ERR_NOMEM, "start", "out of memory");
-    for (unsigned i = 0; i < c->route_count && !has_failed; i++) {
-        s->plans[i] = body_plan_new(&c->routes[i], &has_failed);
-        if (has_failed)
-            return err_set(err, ERR_CONFIG, "start",
-                           "route \"" SPAN_FMT "\" names more than 64 different JSON pointers of "
-                           "its answers; name fewer in store_if, ttl_if and tags",
-                           SPAN_ARG(c->routes[i].name));
-    }
+    for (unsigned i = 0; i < c->route_count; i++)
+        if (body_plan_new(&c->routes[i], &s->plans[i]) != ERR_OK)
+            return err_set(err, ERR_NOMEM, "start", "out of memory");
     return ERR_OK;
 }
 

@@ -130,12 +130,15 @@ static void apply_target(struct writing *w, const struct head *h)
 {
     char block[8192];
     struct buf key;
-    struct explain_request r = {.method = SPAN_LIT("GET"), .target = h->target};
+    bool is_only = false;
     buf_init_fixed(&key, block, sizeof(block));
-    if (!w->l->route->on_write)
-        purge_path(&w->purge, h->path);
-    else if (explain_key(w->w->shared, &r, &key))
+    enum err_code rc = ERR_OK;
+    if (w->l->route->on_write)
+        rc = explain_url_key(w->w->shared, h->target, &key, &is_only);
+    if (rc == ERR_OK && is_only)
         purge_key(&w->purge, buf_span(&key));
+    else if (rc != ERR_NOT_FOUND)
+        purge_path(&w->purge, h->path); /* rather more than what was meant */
 }
 
 static void apply_rfc(struct writing *w, const struct head *h, const struct head *response)

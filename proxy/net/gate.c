@@ -202,7 +202,9 @@ void gate_adopt(struct gate *g)
     bufferevent_setwatermark(g->bev, EV_READ, 1, 0); /* evhttp is never called for nothing */
     note_peer(g);
     gate_set_deadline(g, g->gs->config->limits.head_timeout_ms);
-    if (!register_fd(g->gs, g) || g->gs->count > g->gs->config->limits.connections)
+    if (!register_fd(g->gs, g))
+        gate_refuse(g, 503, "out of memory");
+    else if (g->gs->count > g->gs->config->limits.connections)
         gate_refuse(g, 503, "too many connections; raise limits.connections");
 }
 

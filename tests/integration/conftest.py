@@ -15,8 +15,8 @@ from support.larder import Larder, Refused  # noqa: E402
 def larder_factory():
     running = []
 
-    def start(config):
-        running.append(Larder(config))
+    def start(config, *more):
+        running.append(Larder(config, *more))
         return running[-1]
     yield start
     with contextlib.ExitStack() as stack:  # one that ends badly does not keep the others alive

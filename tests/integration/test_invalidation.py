@@ -183,3 +183,40 @@ def test_wrong_selectors_are_refused_and_nothing_goes(larder, body):
     answer = larder.control("POST", "/api/cache/invalidate", body=json.dumps(body))
     assert answer.status == 400, answer.body
     assert misses(larder) == []
+
+
+def test_a_url_takes_all_that_is_kept_under_it_where_more_goes_into_the_key(larder_factory,
+                                                                            school_app):
+    larder = larder_factory(config(
+        school_app, {**ROOM, "key": ["path.id", "query.n", "header.X-Tenant"]},
+        {"name": "hosts", "match": "GET /tagged/*", "ttl": "1h", "key_host": True}))
+
+    def ask(path, **headers):
+        return "hit;" in larder.request("GET", path, headers=headers).headers["Cache-Status"]
+    rooms = [("/api/rooms/1?n=1", {"X-Tenant": "a"}), ("/api/rooms/1?n=1", {"X-Tenant": "b"}),
+             ("/api/rooms/2?n=1", {"X-Tenant": "a"})]
+    hosts = [("/tagged/x?n=1", {"Host": "a.test"}), ("/tagged/x?n=1", {"Host": "b.test"}),
+             ("/tagged/y?n=1", {"Host": "a.test"})]
+    for group, url in ((rooms, "/api/rooms/1?n=1"), (hosts, "/tagged/x?n=1")):
+        for path, headers in group:
+            ask(path, **headers)
+        assert larder.invalidate(url=url)["removed"] == 2
+        assert [ask(path, **headers) for path, headers in group] == [False, False, True]
+
+
+def test_a_value_longer_than_any_key_takes_nothing(larder):
+    fill(larder)
+    answer = larder.invalidate(route="courses", params={"organization_id": "x" * 9000})
+    assert (answer["removed"], misses(larder)) == (0, [])
+
+
+def test_all_of_tags_that_many_coarse_ones_may_stand_for_is_refused(larder_factory, school_app):
+    routes = [{"name": f"r{i}", "match": f"GET /r{i}", "ttl": "1h",
+               "tags": ["room:" + "abcdefgh"[:i] + "{response./rooms/*/id}"]} for i in range(9)]
+    larder = larder_factory(config(school_app, ROOMS, *routes))
+    fill(larder, ["/api/rooms"])
+    body = json.dumps({"all_of": [f"room:abcdefgh{i}" for i in range(3)]})
+    refused = larder.control("POST", "/api/cache/invalidate", body=body)
+    assert refused.status == 400 and "name fewer" in refused.json()["detail"]
+    assert misses(larder, ["/api/rooms"]) == []
+    assert larder.invalidate(all_of=["room:1", "school"])["removed"] == 1

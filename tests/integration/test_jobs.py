@@ -1,6 +1,7 @@
 """Warm jobs: what they fetch, how gently, and how they are followed, cancelled and tried again."""
 import contextlib
 import json
+import os
 import socket
 
 import pytest
@@ -57,7 +58,10 @@ def test_a_bodys_members_are_filled_too(larder_factory, flask_app):
 def test_values_come_from_a_file_or_from_another_answer(larder_factory, moody_app, tmp_path):
     (tmp_path / "lines").write_text("1\n2\n")
     (tmp_path / "array.json").write_text('["3", 4]')
+    (tmp_path / "broken.json").write_text('["3",\n 4')
+    (tmp_path / "nested.json").write_text('["3", ["4"]]')
     (tmp_path / "sub").mkdir()
+    os.mkfifo(tmp_path / "pipe")
     moody_app.mood("orgs", body={"results": [{"id": 5}, {"id": "6"}]})
     larder = larder_factory(config(moody_app, {"name": "thing", "match": "GET /thing/{id}",
                                                "key": ["path.id"], "ttl": "1h"},
@@ -67,8 +71,13 @@ def test_values_come_from_a_file_or_from_another_answer(larder_factory, moody_ap
                           ({"from": "/thing/orgs", "pointer": "/results/*/id"},
                            ["/thing/5", "/thing/6"])]:
         assert urls(warm(larder, route="thing", params={"id": values})) == paths
-    for name in ("../lines", "/etc/passwd", "nope", ".hidden", ""):
-        assert post(larder, route="thing", params={"id": {"file": name}}).status == 400
+    for name, says in (("../lines", "without /"), ("/etc/passwd", "without /"),
+                       ("nope", "cannot be read"), (".hidden", "within warm_dir"),
+                       ("", "within warm_dir"), ("broken.json", "not closed"),
+                       ("nested.json", "no text"), ("pipe", "no regular file"),
+                       ("sub", "no regular file")):
+        answer = post(larder, route="thing", params={"id": {"file": name}})
+        assert answer.status == 400 and says in answer.json()["detail"], answer.body
     moody_app.mood("orgs", status=500)
     result = warm(larder, route="thing", params={"id": {"from": "/thing/none", "pointer": "/x"}})
     assert result["status"] == "failed" and "/thing/none" in result["job"]["why"]

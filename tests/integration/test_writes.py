@@ -149,3 +149,16 @@ def test_no_request_sees_what_an_acknowledged_write_or_invalidation_took_back(la
         list(pool.map(work, range(8)))
     assert not wrong
     assert larder.counter("totals.hits") > 0 and sum(seen.values()) > 20
+
+
+def test_a_write_takes_back_its_target_for_all_whose_key_holds_more_than_the_url(larder_factory,
+                                                                                  school_app):
+    larder = larder_factory(config(
+        school_app, {**ROOM, "key": ["path.id", "header.X-Tenant"]},
+        {"name": "room-writes", "match": "PUT /api/rooms/{id}",
+         "on_write": {"tags": ["room:{path.id}"]}}))
+    ask = lambda room, tenant: larder.request(
+        "GET", f"/api/rooms/{room}", headers={"X-Tenant": tenant}).json()["version"]
+    assert [ask(1, "a"), ask(1, "b"), ask(2, "a")] == [0, 0, 0]
+    larder.request("PUT", "/api/rooms/1", body="{}", headers=JSON)
+    assert [ask(1, "a"), ask(1, "b"), ask(2, "a")] == [1, 1, 0]

@@ -11,11 +11,12 @@
 
 struct buf {
     char *p;
-    size_t len;    /* bytes in use */
-    size_t cap;    /* bytes allocated */
-    size_t limit;  /* bytes never exceeded */
-    bool failed;   /* an append did not fit or found no memory */
-    bool borrowed; /* p is the caller's block, not to be freed */
+    size_t len;     /* bytes in use */
+    size_t cap;     /* bytes allocated */
+    size_t limit;   /* bytes never exceeded */
+    bool failed;    /* an append did not fit or found no memory */
+    bool no_memory; /* it was the latter */
+    bool borrowed;  /* p is the caller's block, not to be freed */
 };
 
 void buf_init(struct buf *b, size_t limit);

@@ -17,6 +17,7 @@ enum err_code {
     ERR_TIMEOUT,   /* a deadline passed */
     ERR_BUSY,      /* a bounded queue is full */
     ERR_NOT_FOUND,
+    ERR_DENIED, /* the caller may not do that */
 };
 
 struct err {

@@ -6,6 +6,7 @@
 #define LARDER_CONFIG_ROUTE_H
 
 #include <larder/base/json.h>
+#include <larder/base/json_scan.h>
 #include <larder/config/cond.h>
 #include <larder/http/fresh.h>
 
@@ -232,6 +233,22 @@ void route_param_tag_format(const struct route *r, const struct param *p, struct
                             struct span value, struct buf *out);
 /* Parameter of <r> by label; NULL if there is none. */
 const struct param *route_param(const struct route *r, struct span label);
+
+/* The JSON pointers that store_if, ttl_if, tags and the guard against errors look at in an answer
+ * of <r>, each once; where the guard is on, ROUTE_POINTER_SUCCESS, _ERROR and _ERRORS come first.
+ */
+enum { ROUTE_POINTER_SUCCESS, ROUTE_POINTER_ERROR, ROUTE_POINTER_ERRORS };
+struct route_pointer {
+    struct span text;
+    bool is_list; /* of a tag: all values; else the last */
+    unsigned max; /* values that are kept of a list */
+};
+struct route_pointers {
+    unsigned count;
+    bool is_over; /* there are more than fit: the config is refused */
+    struct route_pointer pointer[JSON_SCAN_PATTERNS_MAX];
+};
+void route_pointers_find(const struct route *r, struct route_pointers *ret);
 
 /* For a route whose unknown parameters are dropped: the query with the keyed ones only (where the
  * route has no "key", with all but the ignored ones), their bytes unchanged. */

@@ -29,8 +29,9 @@ void purge_key(struct purge *p, struct span readable_key); /* all variants */
 /* All query strings, variants and methods of a path (raw; compared in canonical form). */
 void purge_path(struct purge *p, struct span path);
 void purge_route(struct purge *p, const struct route *r);
-/* At once: what has all of these tags (at most TAG_ALL_OF_MAX). */
-void purge_all_of(struct purge *p, const struct span *texts, unsigned count);
+/* At once: what has all of these tags. False, and nothing done: more than TAG_ALL_OF_MAX, or too
+ * many coarse tags that may stand for them. */
+must_check bool purge_all_of(struct purge *p, const struct span *texts, unsigned count);
 /* At once: answers of <r> with these plain values of its parameters. */
 struct purge_value {
     const struct param *param;

@@ -58,13 +58,14 @@ class Refused(Exception):
 
 
 class Larder:
-    def __init__(self, config):
+    def __init__(self, config, program=BINARY, environment=None):
         self.directory = tempfile.TemporaryDirectory()
         path = pathlib.Path(self.directory.name) / "larder.json"
         path.write_text(config if isinstance(config, str) else json.dumps(config))
         environment = dict(os.environ, ASAN_OPTIONS="detect_leaks=1:quarantine_size_mb=4",
-                           UBSAN_OPTIONS="halt_on_error=1:print_stacktrace=1")
-        self.process = subprocess.Popen([BINARY, "-c", str(path)], stdout=subprocess.PIPE,
+                           UBSAN_OPTIONS="halt_on_error=1:print_stacktrace=1",
+                           **(environment or {}))
+        self.process = subprocess.Popen([program, "-c", str(path)], stdout=subprocess.PIPE,
                                         stderr=subprocess.PIPE, env=environment)
         self.log_lines, self.access, self.raw_stderr = [], [], []
         self.changed = threading.Condition()

@@ -1,0 +1,143 @@
+"""Larder's own allocations fail, each in turn and at random: it says so, or serves from the app;
+it never crashes, leaks, answers wrongly or shows what was invalidated."""
+import http.client
+import json
+import mmap
+import os
+import pathlib
+import struct
+import subprocess
+
+import pytest
+
+from support.larder import BINARY, ROOT, Larder, Refused
+
+SEED = int(os.environ.get("SEED", "1"))
+PROGRAM = pathlib.Path(BINARY).resolve().parents[1] / "tests/larder_nomem"
+
+
+class Orders:
+    """The file that says which allocations fail."""
+    def __init__(self, directory):
+        self.path = directory / "orders"
+        self.path.write_bytes(bytes(16))
+        with open(self.path, "r+b") as f:
+            self.memory = mmap.mmap(f.fileno(), 16)
+        self.environment = {"LARDER_NOMEM": str(self.path)}
+
+    def set(self, at=0, one_in=0):
+        self.memory[:12] = struct.pack("III", at, one_in, SEED)
+
+    @property
+    def failed(self):
+        return struct.unpack("I", self.memory[12:])[0]
+
+
+@pytest.fixture
+def orders(tmp_path):
+    return Orders(tmp_path)
+
+
+def config(app):
+    return {
+        "listen": "127.0.0.1:0", "control": {"listen": "127.0.0.1:0"}, "workers": 2,
+        "upstreams": {"app": {"server": f"127.0.0.1:{app.port}"}},
+        "routes": [
+            {"name": "courses", "match": "GET /api/courses", "ttl": "1h",
+             "key": ["query.organization_id"], "tags": ["org:{query.organization_id}"],
+             "stale_while_revalidate": "1m", "stale_if_error": "1h"},
+            {"name": "rooms", "match": "GET /api/rooms", "ttl": "1h", "tags":
+             ["room:{response./rooms/*/id}"], "store_if": "status == 200 && /name == 'rooms'"},
+            {"name": "room", "match": "GET /api/rooms/{id}", "ttl": "1h", "key": ["path.id"],
+             "tags": ["room:{path.id}"]},
+            {"name": "room-writes", "match": "PUT,DELETE /api/rooms/{id}",
+             "on_write": {"tags": ["room:{path.id}"]}}]}
+
+
+def test_a_config_is_tested_whole_or_the_want_of_memory_is_told(orders):
+    example = str(ROOT / "conf/larder.example.json")
+    environment = dict(orders.environment, UBSAN_OPTIONS="halt_on_error=1")
+    for at in range(1, 1000):
+        orders.set(at=at)
+        run = subprocess.run([PROGRAM, "-t", "-c", example], capture_output=True, text=True,
+                             env=environment, check=False)
+        if orders.failed < at:
+            break
+        assert run.returncode == 1 and "memory" in run.stderr, (at, run.stderr)
+        assert "Sanitizer" not in run.stderr and "runtime error" not in run.stderr, run.stderr
+    assert run.returncode == 0 and at > 100
+
+
+def test_a_start_succeeds_or_says_that_memory_is_short(orders, school_app):
+    refused = 0
+    for at in range(1, 400, 3):
+        orders.set(at=at)
+        try:
+            Larder(config(school_app), PROGRAM, orders.environment).stop()
+        except Refused as refusal:
+            refusal.check("memory")
+            refused += 1
+    assert refused > 30
+
+
+def test_answers_stay_right_and_invalidations_final_while_memory_is_short(larder_factory, orders,
+                                                                           school_app):
+    larder = larder_factory(config(school_app), PROGRAM, orders.environment)
+    seen = {"right": 0, "refused": 0}
+    versions = [0] * 5
+
+    def ask(method, path, body=None, control=False):
+        """None: larder could not, and said so or hung up."""
+        try:
+            answer = (larder.control if control else larder.request)(method, path, body=body)
+        except TimeoutError:
+            raise AssertionError(f"no answer to {method} {path} {body}") from None
+        except (OSError, http.client.HTTPException):
+            seen["refused"] += 1
+            return None
+        # 413 and 501: evhttp's own, on a connection that found no memory for its gate
+        is_right = answer.status in (200, 202) or (control and answer.status == 404)
+        assert is_right or answer.status in (413, 500, 501, 502, 503), (path, answer.body)
+        seen["right" if is_right else "refused"] += 1
+        return answer.json() if is_right else None
+
+    def mix(i):
+        room = i % 5
+        written = ask("PUT", f"/api/rooms/{room}") if i % 7 == 0 else None
+        if written:
+            versions[room] = written["version"]
+        answer = ask("GET", f"/api/rooms/{room}")
+        assert not answer or (answer["name"] == f"room-{room}" and
+                              answer["version"] >= versions[room])
+        answer = ask("GET", f"/api/courses?organization_id={i % 3}")
+        assert not answer or answer["name"] == f"courses-{i % 3}"
+        answer = ask("GET", f"/api/rooms?n={i % 40}")
+        assert not answer or len(answer["rooms"]) == i % 40
+        calls = [("POST", "invalidate", {"tag": f"org:{i % 3}", "mode": "soft"}),
+                 ("POST", "invalidate", {"all_of": [f"org:{i % 3}", "courses"]}),
+                 ("POST", "invalidate", {"path": "/api/rooms/{id}", "dry_run": True}),
+                 ("POST", "invalidate", {"url": "/api/courses?organization_id=1"}),
+                 ("POST", "warm", {"route": "courses", "params": {"organization_id": [7, 8]}}),
+                 ("POST", "warm", {"hottest": 5, "wait": True, "bodies": True}),
+                 ("POST", "routes/rooms", {"ttl": "10m"}),
+                 ("GET", "stats?organization_id=1&window=minute", None),
+                 ("GET", "entry?url=/api/rooms/1", None),
+                 ("POST", "invalidate", {"route": "courses", "params": {"organization_id": "1"}}),
+                 ("POST", "invalidate", {"glob": "rooms*", "refresh": True}),
+                 ("POST", "warm", {"urls": ["/api/rooms/1", "/api/rooms/2"], "wait": True}),
+                 ("POST", "explain", {"url": "/api/rooms/3"}),
+                 ("GET", "stats", None), ("GET", "keys", None), ("GET", "jobs", None)]
+        method, name, body = calls[i % len(calls)]
+        ask(method, f"/api/cache/{name}", json.dumps(body) if body else None, control=True)
+
+    for one_in in (1000, 100, 30, 10):
+        orders.set(one_in=one_in)
+        for i in range(64):
+            mix(i)
+    orders.set()
+    failed, refused = orders.failed, seen["refused"]
+    for i in range(16):
+        mix(i)
+    assert seen["refused"] == refused, "all is well again"
+    assert "hit" in larder.request("GET", "/api/rooms/0").headers["Cache-Status"]
+    assert failed > 100 and seen["right"] > 100
