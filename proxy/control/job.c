@@ -241,6 +241,8 @@ static void answer_waiting(struct job *j)
     json_write_u64(&w, "failed", failed);
     job_write(j, &w, "job", true);
     json_write_object_end(&w);
+    if (j->state == JOB_DONE)
+        repeats_note(c);
     call_done(c);
 }
 

@@ -472,6 +472,20 @@ void fetch_leave(struct fetch *f)
     }
 }
 
+void fetch_abandon_all(struct worker *w)
+{
+    list_for_each_safe (it, next, &w->fetches) {
+        struct fetch *f = container_of(it, struct fetch, link);
+        struct flight_result none = {.outcome = FLIGHT_UNSTORABLE};
+        if (f->client || !f->exchange)
+            continue;
+        exchange_cancel(f->exchange);
+        if (f->flight) /* who waits for it elsewhere asks for itself */
+            (void)store_land(w->store, take(f->flight), &none, NULL, 0, mono_now_ms());
+        fetch_free(f);
+    }
+}
+
 struct exchange *fetch_exchange(struct fetch *f)
 {
     return f->exchange;

@@ -174,6 +174,8 @@ struct fetch_start {
 struct fetch *fetch_start(const struct fetch_start *s);
 /* The client leaves: a collecting fetch goes on, a streaming one ends. */
 void fetch_leave(struct fetch *f);
+/* Ends what is fetched for no client. */
+void fetch_abandon_all(struct worker *w);
 struct exchange *fetch_exchange(struct fetch *f); /* NULL: it has ended */
 struct evbuffer *fetch_body(struct fetch *f);
 uint64_t fetch_wait_us(const struct fetch *f);

@@ -76,7 +76,9 @@ static bool make_pools(struct worker *w)
 static void on_drain_poll(void *arg)
 {
     struct worker *w = arg;
-    bool is_idle = loop_connections(w->loop) == 0 && list_is_empty(&w->fetches);
+    bool is_idle = loop_connections(w->loop) == 0;
+    if (is_idle)
+        fetch_abandon_all(w); /* nobody is left to serve what they bring */
     if (is_idle || mono_now_ms() >= w->drain_deadline)
         loop_stop(w->loop);
     else

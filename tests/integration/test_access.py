@@ -171,6 +171,11 @@ def test_a_repeated_call_is_answered_as_the_first_and_not_done_again(larder_fact
     assert misses(larder, PATHS) == []
     other = larder.control("POST", "/api/cache/invalidate", body='{"all": true}', headers=key)
     assert other.status == 422
+    warm = [larder.control("POST", "/api/cache/warm", headers=key,
+                           body=json.dumps({"urls": PATHS, "wait": True})) for _ in range(2)]
+    assert warm[0].json()["warmed"] == 2 and warm[0].body == warm[1].body
+    assert [job["id"] for job in larder.control("GET", "/api/cache/jobs").json()["jobs"]] == [
+        warm[0].json()["job"]["id"]], "the second has not begun another"
 
 
 def test_switches_hold_until_they_are_taken_back(larder_factory, school_app):

@@ -272,3 +272,58 @@ def test_lifetimes_end_at_a_time_of_day_there(larder_factory, moody_app, zone):
     rest, soon = lifetimes(larder, "/thing/a", "/thing/soon")
     expected = (until - datetime.datetime.now(datetime.timezone.utc)).total_seconds() * 1000
     assert abs(rest - expected) < 20000 and soon <= 60000
+
+
+@pytest.mark.parametrize("directive, status, served", [
+    ("stale-while-revalidate=3600", 200, 200), ("stale-if-error=3600", 503, 200),
+    ("stale-if-error=0", 503, 503), ("stale-if-error=3600, must-revalidate", 503, 503),
+    ("stale-if-error=3600, proxy-revalidate", 503, 503), ("s-maxage=1", 503, 503)])
+def test_the_apps_own_windows_go_before_the_configs(larder_factory, moody_app, directive, status,
+                                                    served):
+    windows = {} if "3600" in directive else {"stale_if_error": "1h"}
+    larder = larder_factory(config(moody_app, thing(**windows)))
+    moody_app.mood("a", headers={"Cache-Control": f"max-age=1, {directive}"})
+    larder.request("GET", "/thing/a")
+    wait_until_stale(larder)
+    moody_app.mood("a", status=status)
+    answer = larder.request("GET", "/thing/a")
+    assert answer.status == served
+    if served == 200:
+        assert answer.json()["number"] == 1 and "detail=stale-" in status_of(answer)
+
+
+def test_variants_heads_and_posts_are_served_stale_and_renewed_each_for_itself(larder_factory,
+                                                                               moody_app):
+    larder = larder_factory(config(
+        moody_app, {"name": "ask", "match": "POST /thing/ask", "key": ["json.q"], "ttl": "1h",
+                    "stale_while_revalidate": "1h"},
+        thing(ttl="1h", stale_while_revalidate="1h")))
+    moody_app.mood("v", headers={"Vary": "X-Lang"})
+    post = {"body": '{"q": 1}', "headers": {"Content-Type": "application/json"}}
+    requests = [("GET", "/thing/v", {"headers": {"X-Lang": "de"}}),
+                ("GET", "/thing/v", {"headers": {"X-Lang": "hi"}}),
+                ("GET", "/thing/h", {}), ("POST", "/thing/ask", post)]
+    first = [larder.request(m, path, **more).json()["number"] for m, path, more in requests]
+    assert first == [1, 2, 1, 1]
+    larder.invalidate(all=True, mode="soft")
+    head = larder.request("HEAD", "/thing/h")
+    assert head.body == b"" and "detail=stale-while-revalidate" in status_of(head)
+    for n, (method, path, more) in enumerate(requests):
+        answer = larder.request(method, path, **more)
+        if path != "/thing/h":  # the HEAD has begun to renew it already
+            assert answer.json()["number"] == first[n]
+            assert "detail=stale-while-revalidate" in status_of(answer)
+    larder.wait_for_counter("totals.stored", 8)
+    assert [larder.request(m, path, **more).json()["number"] for m, path, more in requests] in (
+        [3, 4, 2, 2], [4, 3, 2, 2])
+
+
+def test_a_renewal_that_hangs_does_not_hold_up_the_end(larder_factory, moody_app):
+    larder = larder_factory(dict(config(moody_app, thing(stale_while_revalidate="1h")),
+                                 drain_timeout="5m"))
+    larder.request("GET", "/thing/a")
+    wait_until_stale(larder)
+    moody_app.mood("a", gate="never")
+    assert "stale-while-revalidate" in status_of(larder.request("GET", "/thing/a"))
+    larder.wait_until(lambda: moody_app.count("a") == 2)
+    larder.stop()
