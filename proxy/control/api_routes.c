@@ -59,6 +59,8 @@ bool api_route(struct call *c)
     const struct json *ttl = json_member(json_root(doc), SPAN_LIT("ttl"));
     if (!r)
         return call_fail(c, 404, "unknown-route", "there is no route \"%.*s\"", CUT(c->argument));
+    if (access_is_bound(c))
+        return call_fail(c, 403, "forbidden", "the token is bound, and a route is everybody's");
     if (!r->cached)
         return call_fail(c, 409, "not-cached", "the route \"%.*s\" is not cached by the config",
                          CUT(r->name));

@@ -81,16 +81,23 @@ bool api_warm(struct call *c)
     return true;
 }
 
+/* A bound token knows of its own jobs only. */
+static bool may_see(const struct call *c, const struct job *j)
+{
+    return !access_is_bound(c) || j->owner == c->token;
+}
+
 bool api_jobs(struct call *c)
 {
     struct json_writer w;
-    if (access_is_bound(c))
-        return call_fail(c, 403, "forbidden", "the token is bound");
     json_writer_init(&w, &c->reply);
     json_write_object(&w, NULL);
     json_write_array(&w, "jobs");
-    list_for_each_safe (it, next, &c->control->jobs)
-        job_write(container_of(it, struct job, link), &w, NULL, false);
+    list_for_each_safe (it, next, &c->control->jobs) {
+        const struct job *j = container_of(it, struct job, link);
+        if (may_see(c, j))
+            job_write(j, &w, NULL, false);
+    }
     json_write_array_end(&w);
     json_write_object_end(&w);
     return true;
@@ -99,10 +106,10 @@ bool api_jobs(struct call *c)
 static struct job *find(struct call *c)
 {
     struct job *j = job_find(c->control, c->argument);
-    if (!j)
-        (void)call_fail(c, 404, "unknown-job", "there is no job \"%.*s\" any more",
-                        CUT(c->argument));
-    return j;
+    if (j && may_see(c, j))
+        return j;
+    (void)call_fail(c, 404, "unknown-job", "there is no job \"%.*s\" any more", CUT(c->argument));
+    return NULL;
 }
 
 /* As JSON, or as server-sent events until it ends. */

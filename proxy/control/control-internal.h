@@ -23,7 +23,13 @@
 /* A client's text in a message: not NUL-terminated, and not all of it. For "%.*s". */
 #define CUT(s) (int)((s).len < 60 ? (s).len : 60), ((s).p ? (s).p : "")
 
-enum { CALL_BODY_MAX = 1024 * 1024, REPLY_MAX = 64 * 1024 * 1024, WARM_ITEMS_MAX = 20000 };
+enum {
+    CALL_BODY_MAX = 1024 * 1024,
+    REPLY_MAX = 64 * 1024 * 1024,
+    WARM_ITEMS_MAX = 20000,
+    JOB_BODY_MAX = 8 * 1024 * 1024,   /* of one item, or of values that a job fetches */
+    JOB_BODIES_MAX = 32 * 1024 * 1024 /* of all jobs */
+};
 
 struct windows;
 struct schedule;
@@ -40,6 +46,7 @@ struct control {
     char front_host[280];
     struct list jobs; /* newest first */
     uint64_t job_numbers;
+    uint64_t body_bytes; /* that jobs keep of what they fetched */
     struct windows *windows;
     struct schedule *schedule;
     struct repeats *repeats;
@@ -143,7 +150,7 @@ struct job_item {
     const char *method;
     char *target, *host, *fields, *body; /* the job's; NUL-terminated, NULL: none */
     struct exchange *exchange;
-    struct buf answer; /* its body, where bodies are wanted */
+    struct buf answer; /* its body, where bodies are wanted; failed: too large to be kept */
     unsigned status;
     enum upstream_error error;
     bool is_done, is_stored;
@@ -153,7 +160,8 @@ struct job_item {
 struct job {
     struct list link;
     struct control *control;
-    char id[32], name[72], why[200]; /* why: of a failure */
+    const struct token_config *owner; /* who made it; NULL: nobody by a token */
+    char id[32], name[72], why[200];  /* why: of a failure */
     enum job_state state;
     bool wants_bodies, wants_new;
     unsigned concurrency;

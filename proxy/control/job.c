@@ -46,20 +46,27 @@ struct job *job_new(struct control *c, const char *name)
     return j;
 }
 
-static void item_free(struct job_item *i)
+static void drop_body(struct job *j, struct job_item *i)
 {
+    j->control->body_bytes -= i->answer.len;
+    buf_fini(&i->answer);
+    buf_init(&i->answer, JOB_BODY_MAX);
+}
+
+static void item_free(struct job *j, struct job_item *i)
+{
+    drop_body(j, i);
     free(i->target);
     free(i->host);
     free(i->fields);
     free(i->body);
-    buf_fini(&i->answer);
 }
 
 void job_free(struct job *j)
 {
     list_remove(&j->link);
     for (unsigned i = 0; i < j->count; i++)
-        item_free(&j->items[i]);
+        item_free(j, &j->items[i]);
     free(j->items);
     free(j->fields);
     job_source_free(j->source);
@@ -105,13 +112,13 @@ enum err_code job_add_item(struct job *j, const char *method, struct span target
     struct job_item *i = &j->items[j->count];
     memset(i, 0, sizeof(*i));
     i->method = method;
-    buf_init(&i->answer, 8 * 1024 * 1024);
+    buf_init(&i->answer, JOB_BODY_MAX);
     bool is_whole = copy(target, &i->target) && copy(host, &i->host) && copy(fields, &i->fields) &&
                     copy(body, &i->body);
     if (is_whole)
         j->count++;
     else
-        item_free(i);
+        item_free(j, i);
     return is_whole ? ERR_OK : ERR_NOMEM;
 }
 
@@ -143,7 +150,9 @@ static void write_item(struct json_writer *w, const struct job_item *i)
     }
     if (i->is_done)
         json_write_double(w, "ms", (double)i->us / 1000, 3);
-    if (i->answer.len && !i->answer.failed) {
+    if (i->answer.failed)
+        json_write_bool(w, "body_left_out", true);
+    else if (i->answer.len) {
         cleanup(json_doc_freep) struct json_doc *doc = NULL;
         enum { DEPTH = 64 };
         if (json_parse(buf_span(&i->answer), NULL, 0, DEPTH, &doc, NULL) == ERR_OK) {
@@ -244,6 +253,8 @@ static void answer_waiting(struct job *j)
     if (j->state == JOB_DONE)
         repeats_note(c);
     call_done(c);
+    for (unsigned i = 0; i < j->count; i++)
+        drop_body(j, &j->items[i]); /* they have been told */
 }
 
 static void end(struct job *j, enum job_state state)
@@ -309,7 +320,7 @@ void job_cancel(struct job *j)
 
 bool job_retry(struct job *j)
 {
-    unsigned again = 0;
+    unsigned again = is_ended(j) && j->source ? 1 : 0; /* its values have not come */
     for (unsigned i = 0; is_ended(j) && i < j->count; i++) {
         struct job_item *item = &j->items[i];
         if (item->is_done && !item->error && item->status < 400)
@@ -319,7 +330,7 @@ bool job_retry(struct job *j)
         item->is_done = false;
         item->error = UPSTREAM_OK;
         item->status = 0;
-        buf_reset(&item->answer);
+        drop_body(j, item);
     }
     if (!again)
         return false;

@@ -52,6 +52,18 @@ static void on_head(void *arg, const struct head *h)
     i->outcome[out.len] = '\0';
 }
 
+static void keep_body(struct job_item *i, struct evbuffer *body, size_t len)
+{
+    struct control *c = i->job->control;
+    size_t before = i->answer.len;
+    const unsigned char *p = evbuffer_pullup(body, -1);
+    if (p && c->body_bytes + len <= JOB_BODIES_MAX)
+        buf_add(&i->answer, p, len);
+    else
+        i->answer.failed = true;
+    c->body_bytes += i->answer.len - before;
+}
+
 static void on_body(void *arg)
 {
     struct job_item *i = arg;
@@ -59,7 +71,7 @@ static void on_body(void *arg)
     size_t len = evbuffer_get_length(body);
     i->bytes += len;
     if (i->job->wants_bodies && len)
-        buf_add(&i->answer, evbuffer_pullup(body, -1), len);
+        keep_body(i, body, len);
     evbuffer_drain(body, len);
 }
 
@@ -161,11 +173,21 @@ void job_run(struct job *j)
 
 /* --- values that must be fetched first --- */
 
+static void on_source_body(void *arg)
+{
+    struct job_item *i = arg;
+    struct evbuffer *body = exchange_body(i->exchange);
+    size_t len = evbuffer_get_length(body);
+    if (len)
+        buf_add(&i->answer, evbuffer_pullup(body, -1), len);
+    evbuffer_drain(body, len);
+}
+
 static void on_source_end(void *arg)
 {
     struct job_item *i = arg;
     struct job *j = i->job;
-    on_body(i);
+    on_source_body(i);
     i->exchange = NULL;
     unsigned status = i->status;
     if (status != 200) {
@@ -183,25 +205,9 @@ static void on_source_error(void *arg, enum upstream_error e)
     job_fail(i->job, "%s, where values should come from: %s", i->target, upstream_error_name(e));
 }
 
-static void on_source_body(void *arg)
-{
-    struct job_item *i = arg;
-    struct evbuffer *body = exchange_body(i->exchange);
-    size_t len = evbuffer_get_length(body);
-    if (len)
-        buf_add(&i->answer, evbuffer_pullup(body, -1), len);
-    evbuffer_drain(body, len);
-}
-
-static void on_source_done(void *arg)
-{
-    on_source_body(arg);
-    on_source_end(arg);
-}
-
 static const struct exchange_ops source_ops = {.on_head = on_head,
                                                .on_body = on_source_body,
-                                               .on_end = on_source_done,
+                                               .on_end = on_source_end,
                                                .on_writable = on_writable,
                                                .on_error = on_source_error};
 

@@ -56,7 +56,7 @@ static struct job_source *read_params(struct control *c, const struct route *r,
         return NULL;
     }
     s->route = r;
-    buf_init(&s->item.answer, 8 * 1024 * 1024);
+    buf_init(&s->item.answer, JOB_BODY_MAX);
     for (const struct json *j = params ? params->first : NULL; j; j = j->next) {
         bool is_good = s->param_count < PARAMS_MAX;
         if (!is_good)
@@ -324,6 +324,7 @@ struct job *job_from_spec(struct control *c, const struct json *root, const char
         (void)spec_fail_nomem(err);
         return NULL;
     }
+    j->owner = call ? call->token : NULL;
     if (read_spec(j, root, call, err))
         return j;
     job_free(j);

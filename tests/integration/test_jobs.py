@@ -78,7 +78,12 @@ def test_values_come_from_a_file_or_from_another_answer(larder_factory, moody_ap
                        ("sub", "no regular file")):
         answer = post(larder, route="thing", params={"id": {"file": name}})
         assert answer.status == 400 and says in answer.json()["detail"], answer.body
-    moody_app.mood("orgs", status=500)
+    moody_app.mood("late", status=500)
+    name = warm(larder, route="thing",
+                params={"id": {"from": "/thing/late", "pointer": "/x"}})["job"]["id"]
+    moody_app.mood("late", body={"x": 7})
+    assert post(larder, f"/api/cache/jobs/{name}/retry").status == 202
+    assert [item["url"] for item in ended(larder, name)["items"]] == ["/thing/7"]
     result = warm(larder, route="thing", params={"id": {"from": "/thing/none", "pointer": "/x"}})
     assert result["status"] == "failed" and "/thing/none" in result["job"]["why"]
 
@@ -88,6 +93,20 @@ def test_the_answer_can_carry_the_warmed_bodies(larder_factory, flask_app):
     result = warm(larder, urls=["/api/courses?organization_id=1", "/status/200"], bodies=True)
     assert result["job"]["items"][0]["body"]["args"] == {"organization_id": ["1"]}
     assert result["job"]["items"][1]["body"] == "status 200\n"
+
+
+def test_bodies_are_kept_within_bounds_and_until_they_are_told(larder_factory, flask_app):
+    larder = larder_factory(config(flask_app, COURSES))
+    result = warm(larder, urls=["/download/9000000", "/status/200"], bodies=True)
+    big, small = result["job"]["items"]
+    assert big["body_left_out"] and "body" not in big and big["bytes"] == 9000000
+    assert small["body"] == "status 200\n"
+    assert "body" not in job(larder, result["job"]["id"])["items"][1]
+    many = ["/download/7000000"] * 8
+    items = warm(larder, urls=many, bodies=True)["job"]["items"]
+    kept = [item for item in items if "body" in item]
+    assert 0 < len(kept) <= 4 and all(item["status"] == 200 for item in items)
+    assert "body" in warm(larder, urls=many[:1], bodies=True)["job"]["items"][0], "room again"
 
 
 def test_a_job_is_told_of_followed_and_forgotten(larder_factory, flask_app):
