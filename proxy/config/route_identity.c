@@ -16,25 +16,53 @@ static bool is_api_key(struct span name)
     return false;
 }
 
-unsigned request_credentials(const struct head *h)
-{
-    unsigned found = 0;
-    for (unsigned i = 0; i < h->field_count; i++) {
-        const struct field *f = &h->fields[i];
-        if (f->id == FIELD_AUTHORIZATION)
-            found |= CREDENTIAL_AUTHORIZATION;
-        else if (f->id == FIELD_COOKIE)
-            found |= CREDENTIAL_COOKIE;
-        else if (f->id == FIELD_OTHER && is_api_key(f->name))
-            found |= CREDENTIAL_API_KEY;
-    }
-    return found;
-}
-
 bool field_is_credential(const struct field *f)
 {
     return f->id == FIELD_AUTHORIZATION || f->id == FIELD_COOKIE ||
            (f->id == FIELD_OTHER && is_api_key(f->name));
+}
+
+static bool is_keyed(const struct route *r, enum param_source source, struct span name)
+{
+    for (unsigned i = 0; i < r->param_count; i++) {
+        const struct param *p = &r->params[i];
+        if (p->source != source)
+            continue;
+        if (source == PARAM_AUTH ||
+            (source == PARAM_COOKIE ? span_eq(p->name, name) : span_eq_nocase(p->name, name)))
+            return true;
+    }
+    return false;
+}
+
+/* All of a line's cookies? */
+static bool are_cookies_keyed(const struct route *r, struct span line)
+{
+    while (line.p) {
+        struct span value, pair = span_trim(span_split(line, ';', &line));
+        if (pair.len && !is_keyed(r, PARAM_COOKIE, span_trim(span_split(pair, '=', &value))))
+            return false;
+    }
+    return true;
+}
+
+unsigned route_open_credentials(const struct route *r, const struct head *h)
+{
+    unsigned open = 0;
+    for (unsigned i = 0; i < h->field_count; i++) {
+        const struct field *f = &h->fields[i];
+        if (!field_is_credential(f) || is_keyed(r, PARAM_HEADER, f->name))
+            continue;
+        if (f->id == FIELD_COOKIE)
+            open |= r->share_cookies || are_cookies_keyed(r, f->value) ? 0 : CREDENTIAL_COOKIE;
+        else if (f->id == FIELD_AUTHORIZATION)
+            open |= r->fresh.share_authorized || is_keyed(r, PARAM_AUTH, f->name)
+                        ? 0
+                        : CREDENTIAL_AUTHORIZATION;
+        else
+            open |= CREDENTIAL_API_KEY;
+    }
+    return open;
 }
 
 static struct span token_of(const struct param *p, const struct head *h)

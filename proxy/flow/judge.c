@@ -25,6 +25,7 @@ struct tagging {
     const struct body_values *values;
     const struct text_template *t;
     unsigned max, made;
+    bool is_unread;   /* the answer has a body, but its values could not be read */
     bool is_too_many; /* for this template: the coarse tag stands for all */
     bool has_failed;
 };
@@ -63,7 +64,7 @@ static void each_response(void *arg, const struct span *pointer,
                           void (*put)(void *put_arg, struct span value), void *put_arg)
 {
     struct tagging *t = arg;
-    if (t->values && !body_values_each(t->values, *pointer, put, put_arg))
+    if (t->is_unread || (t->values && !body_values_each(t->values, *pointer, put, put_arg)))
         t->is_too_many = true;
 }
 
@@ -89,10 +90,14 @@ static void add_template(struct tagging *t, const struct text_template *template
 }
 
 /* False: more tags than an answer may have, or one that cannot be kept. */
-static bool collect_tags(const struct judge *j, const struct body_values *values,
+static bool collect_tags(const struct judge *j, const struct body_values *values, bool is_unread,
                          struct judged *ret)
 {
-    struct tagging t = {.j = j, .ret = ret, .values = values, .max = j->w->config->cache.tags_max};
+    struct tagging t = {.j = j,
+                        .ret = ret,
+                        .values = values,
+                        .max = j->w->config->cache.tags_max,
+                        .is_unread = is_unread};
     ret->tags = calloc(t.max > j->tags->count ? t.max : j->tags->count, sizeof(*ret->tags));
     if (!ret->tags || j->tags->is_full)
         return false;
@@ -118,14 +123,18 @@ static bool holds(const struct cond *c, const struct body_values *values,
     return cond_holds(c, &facts);
 }
 
-static enum store_verdict judge_body(const struct judge *j, struct body_values *values)
+/* <*ret_is_unread>: there is a body of which not all values are known. */
+static enum store_verdict judge_body(const struct judge *j, struct body_values *values,
+                                     bool *ret_is_unread)
 {
     const struct field *encoding = head_field(j->response, FIELD_CONTENT_ENCODING);
     uint64_t len = evbuffer_get_length(j->body);
+    *ret_is_unread = len > 0 && !is_json(j->response);
     if (!values || !is_json(j->response) || len == 0)
         return STORE_YES;
     enum err_code rc =
         body_values_read(values, j->body, encoding ? encoding->value : span_of(NULL, 0), len);
+    *ret_is_unread = rc != ERR_OK;
     if (rc && !j->route->store_errors)
         return STORE_NO_JSON_INVALID;
     return body_values_tell_error(values) ? STORE_NO_JSON_ERROR : STORE_YES;
@@ -178,10 +187,11 @@ void judge_answer(const struct judge *j, struct judged *ret)
     *ret = (struct judged){.lifetime_ms = j->lifetime_ms};
     buf_init(&ret->tag_text, TAG_TEXTS_MAX);
     copy_values(j, ret);
-    ret->verdict = plan && !values ? STORE_NO_JSON_INVALID : judge_body(j, values);
+    bool is_unread = true;
+    ret->verdict = plan && !values ? STORE_NO_JSON_INVALID : judge_body(j, values, &is_unread);
     if (ret->verdict == STORE_YES)
         ret->verdict = judge_rules(j, values, ret);
-    if (!collect_tags(j, values, ret) && ret->verdict == STORE_YES)
+    if (!collect_tags(j, values, is_unread, ret) && ret->verdict == STORE_YES)
         ret->verdict = STORE_NO_TAGS;
     limit_lifetime(j, ret);
     body_values_free(values);

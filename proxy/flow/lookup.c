@@ -4,33 +4,17 @@
 #include <larder/flow/purge.h>
 #include <larder/http/vary.h>
 
-static bool keys_by(const struct route *r, enum param_source source)
-{
-    for (unsigned i = 0; i < r->param_count; i++)
-        if (r->params[i].source == source)
-            return true;
-    return false;
-}
-
 /* Credentials of which neither the key nor the route says whose they are. */
 static enum reason judge_credentials(const struct route *r, const struct head *h)
 {
-    unsigned left = request_credentials(h);
-    if (!left || r->identity == IDENTITY_NONE)
+    unsigned open = route_open_credentials(r, h);
+    if (!open || r->identity == IDENTITY_NONE)
         return REASON_NONE;
     if (r->identity == IDENTITY_KEYED && route_has_identity(r, h))
         return REASON_NONE;
-    if (r->fresh.share_authorized || keys_by(r, PARAM_AUTH))
-        left &= ~(unsigned)CREDENTIAL_AUTHORIZATION;
-    if (r->share_cookies || keys_by(r, PARAM_COOKIE))
-        left &= ~(unsigned)CREDENTIAL_COOKIE;
-    if (keys_by(r, PARAM_HEADER))
-        left &= ~(unsigned)CREDENTIAL_API_KEY;
-    if (left & CREDENTIAL_AUTHORIZATION)
+    if (open & CREDENTIAL_AUTHORIZATION)
         return REASON_AUTHORIZATION;
-    if (left & CREDENTIAL_COOKIE)
-        return REASON_COOKIE;
-    return left ? REASON_API_KEY : REASON_NONE;
+    return open & CREDENTIAL_COOKIE ? REASON_COOKIE : REASON_API_KEY;
 }
 
 enum reason lookup_may_share(const struct shared *s, const struct route *r, const struct head *h)

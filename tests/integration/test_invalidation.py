@@ -220,3 +220,16 @@ def test_all_of_tags_that_many_coarse_ones_may_stand_for_is_refused(larder_facto
     assert refused.status == 400 and "name fewer" in refused.json()["detail"]
     assert misses(larder, ["/api/rooms"]) == []
     assert larder.invalidate(all_of=["room:1", "school"])["removed"] == 1
+
+
+@pytest.mark.parametrize("mood", [
+    {"body": "<rooms/>", "headers": {"Content-Type": "text/xml"}},
+    {"body": '{"rooms": [', "headers": {}}, {"body": "[]", "headers": {"Content-Encoding": "br"}}])
+def test_an_answer_whose_values_cannot_be_read_bears_the_coarse_tag(larder_factory, moody_app, mood):
+    larder = larder_factory(config(moody_app, {
+        "name": "thing", "match": "GET /thing/{id}", "key": ["path.id"], "ttl": "1h",
+        "json_errors": "store", "tags": ["room:{response./rooms/*/id}"]}))
+    moody_app.mood("a", **mood)
+    assert "stored" in larder.request("GET", "/thing/a").headers["Cache-Status"]
+    assert larder.invalidate(tag="other:1")["removed"] == 0
+    assert larder.invalidate(tag="room:17")["removed"] == 1

@@ -226,6 +226,23 @@ def test_a_verified_token_says_whose_answer_it_is(larder_factory, moody_app):
     assert "bypass" in status_of(larder.request("GET", "/thing/a", headers={"Cookie": "a=1"}))
 
 
+@pytest.mark.parametrize("headers, reason", [
+    ({"Cookie": "lang=de"}, None), ({"Cookie": "lang=de; sessionid=1"}, "cookie"),
+    ({"Cookie": "sessionid=1"}, "cookie"), ({"Cookie": "lang"}, None),
+    ({"Accept-Language": "de", "X-Api-Key": "k"}, "api-key"), ({"X-Tenant": "a"}, None),
+    ({"X-Auth-Token": "t"}, None), ({"Authorization": "Bearer t"}, "authorization")])
+def test_a_key_that_holds_one_credential_says_nothing_of_others(larder_factory, moody_app, headers,
+                                                                reason):
+    larder = larder_factory(config(moody_app, thing(ttl="1h", key=[
+        "path.id", "cookie.lang", "header.Accept-Language", "header.X-Tenant",
+        "header.X-Auth-Token"])))
+    status = [status_of(larder.request("GET", "/thing/a", headers=headers)) for _ in range(2)]
+    if reason:
+        assert all(f"detail={reason}" in s for s in status)
+    else:
+        assert "stored" in status[0] and "hit;" in status[1]
+
+
 def test_an_identity_keeps_answers_apart_and_none_sends_no_credentials(larder_factory, moody_app):
     larder = larder_factory(config(
         moody_app, thing(ttl="1h", identity="auth", match="GET /thing/a", key=[]),

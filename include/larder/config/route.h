@@ -186,13 +186,14 @@ enum key_result route_key_build(const struct route *r, const struct route_reques
                                 void *arg, const char **ret_why);
 /* Does the request have what the route's identity is read from? */
 bool route_has_identity(const struct route *r, const struct head *h);
-/* What credentials a request has: a set of these. */
+/* The credentials of a request that neither the key of <r> holds nor its options share: a set of
+ * these. A route that keys by one cookie or field says nothing of the others. */
 enum credential {
     CREDENTIAL_AUTHORIZATION = 1 << 0,
     CREDENTIAL_COOKIE = 1 << 1,
     CREDENTIAL_API_KEY = 1 << 2, /* X-Api-Key and its like */
 };
-unsigned request_credentials(const struct head *h);
+unsigned route_open_credentials(const struct route *r, const struct head *h);
 bool field_is_credential(const struct field *f);
 
 /* A canonical form of <value>, as its declaration says; false (and <out> as it was): not of its
