@@ -1,41 +1,20 @@
 """A Flask app as users have it: it says nothing of caching where it does not have to."""
-import collections
 import hashlib
 import itertools
-import threading
 
 from flask import Flask, Response, jsonify, redirect, request
 
+from counted import add_to, counts, gates
+
 app = Flask(__name__)
-counts = collections.Counter()
 numbers = itertools.count(1)
-gates = collections.defaultdict(threading.Event)
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+add_to(app)
 
 
 def serve(name, **more):
     counts[name] += 1
     return jsonify(number=next(numbers), **more)
-
-
-@app.get("/_counts")
-def show_counts():
-    return jsonify(dict(counts))
-
-
-@app.post("/_reset")
-def reset():
-    counts.clear()
-    for gate in list(gates.values()):
-        gate.set()  # lets go who still waits; the next hold of that name is a new gate
-    gates.clear()
-    return "ok"
-
-
-@app.post("/_open/<name>")
-def open_gate(name):
-    gates[name].set()
-    return "ok"
 
 
 @app.get("/hold/<name>")

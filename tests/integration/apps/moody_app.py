@@ -1,34 +1,11 @@
 """An app whose answers are as the test wants them: what it says, how slow, and whether at all."""
-import collections
-import threading
-
 from flask import Flask, Response, jsonify, request
 
+from counted import add_to, counts, gates
+
 app = Flask(__name__)
-counts = collections.Counter()
 moods = {}
-gates = collections.defaultdict(threading.Event)
-
-
-@app.get("/_counts")
-def show_counts():
-    return jsonify(dict(counts))
-
-
-@app.post("/_reset")
-def reset():
-    counts.clear()
-    moods.clear()
-    for gate in list(gates.values()):
-        gate.set()
-    gates.clear()
-    return "ok"
-
-
-@app.post("/_open/<name>")
-def open_gate(name):
-    gates[name].set()
-    return "ok"
+add_to(app, moods)
 
 
 @app.post("/_mood/<name>")
