@@ -82,6 +82,8 @@ static void read_status_ttl(struct reading *r, const struct json *j, void *into)
                          quote(c->name, &q));
         else if (c->type != JSON_STRING || !config_duration_parse(c->text, &ms))
             reading_fail(r, c, "this is not a duration; write \"10s\", or \"0s\" for never");
+        else if (low == high && ms && fresh_is_login_failure(low))
+            reading_fail(r, c, "a failed login is never stored; leave \"%u\" out", low);
         else
             insert_status_ttl(p, low, high, ms);
     }
@@ -178,7 +180,8 @@ static const struct member members[] = {
      .schema = "\"type\": \"object\", \"minProperties\": 1, \"maxProperties\": 8, "
                "\"propertyNames\": {\"pattern\": \"^[2-5](xx|[0-9]{2}(-[2-5][0-9]{2})?)$\"}, "
                "\"additionalProperties\": {\"$ref\": \"#/definitions/duration\"}",
-     .doc = "ttl of single statuses: \"404\", \"5xx\", \"200-299\"; \"0s\": never stored"},
+     .doc = "ttl of single statuses: \"404\", \"5xx\", \"200-299\"; \"0s\": never stored. 403 and "
+            "429 only where named singly, 401 and 407 never"},
     {.name = "key",
      .type = MEMBER_OWN,
      .read = load_key,

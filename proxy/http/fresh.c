@@ -138,12 +138,26 @@ enum status_rule {
     RULE_ROUTE,    /* the route's lifetime holds where the upstream says nothing */
 };
 
+bool fresh_is_login_failure(unsigned status)
+{
+    return status == 401 || status == 407;
+}
+
+/* One client's, not everybody's: no class of statuses means it. */
+static bool is_refusal(unsigned status)
+{
+    return status == 403 || status == 429;
+}
+
 /* What the policy says of <status>: its own entries first, then what statuses mean. */
 static enum status_rule rule_for(const struct fresh_policy *policy, unsigned status,
                                  uint64_t *ret_ttl_ms)
 {
+    if (fresh_is_login_failure(status))
+        return RULE_NEVER;
     for (unsigned i = 0; i < policy->status_ttl_count; i++) {
-        if (status < policy->status_ttl[i].low || status > policy->status_ttl[i].high)
+        unsigned low = policy->status_ttl[i].low, high = policy->status_ttl[i].high;
+        if (status < low || status > high || (low != high && is_refusal(status)))
             continue;
         *ret_ttl_ms = policy->status_ttl[i].ttl_ms;
         return *ret_ttl_ms > 0 ? RULE_ROUTE : RULE_NEVER;

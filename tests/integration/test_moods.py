@@ -226,6 +226,26 @@ def test_a_verified_token_says_whose_answer_it_is(larder_factory, moody_app):
     assert "bypass" in status_of(larder.request("GET", "/thing/a", headers={"Cookie": "a=1"}))
 
 
+@pytest.mark.parametrize("status, body", [
+    (401, {"error": "wrong password"}), (403, {"detail": "no"}), (429, {"detail": "slow down"}),
+    (200, {"success": False}), (200, {"error": "wrong password"}), (200, {"errors": [1]})])
+def test_a_failed_login_is_never_stored(larder_factory, moody_app, status, body):
+    larder = larder_factory(config(moody_app, {
+        "name": "login", "match": "POST /thing/login", "ttl": "6h",
+        "ttl_by_status": {"4xx": "1h"},
+        "key": ["json.user", {"param": "json.password", "secret": True}]}))
+    moody_app.mood("login", status=status, body=body)
+
+    def login():
+        return larder.request("POST", "/thing/login", body='{"user": "ann", "password": "x"}',
+                              headers={"Content-Type": "application/json"})
+    for n in (1, 2):
+        answer = login()
+        assert (answer.status, answer.json(), moody_app.count("login")) == (status, body, n)
+    moody_app.mood("login", body={"success": True})
+    assert login().json() == {"success": True} and "hit" in status_of(login())
+
+
 @pytest.mark.parametrize("headers, reason", [
     ({"Cookie": "lang=de"}, None), ({"Cookie": "lang=de; sessionid=1"}, "cookie"),
     ({"Cookie": "sessionid=1"}, "cookie"), ({"Cookie": "lang"}, None),

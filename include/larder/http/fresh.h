@@ -13,7 +13,7 @@ struct fresh_policy {
     uint64_t ttl_ms; /* the route's own freshness lifetime, used where the upstream says nothing */
     unsigned status_ttl_count;
     struct {
-        unsigned low, high; /* statuses low..high */
+        unsigned low, high; /* statuses low..high; 403 and 429 only where named singly */
         uint64_t ttl_ms;    /* 0: not stored */
     } status_ttl[8];
     /* Each overrides one rule of the RFC by name. */
@@ -56,6 +56,8 @@ enum store_verdict fresh_judge(const struct fresh_policy *policy, const struct h
  * proxy-revalidate, s-maxage; RFC 9111 sections 4.2.4 and 5.2.2). */
 void fresh_stale_windows(const struct fresh_policy *policy, const struct head *response,
                          uint64_t *while_ms, uint64_t *error_ms);
+/* 401 and 407: never stored, whatever the policy says. */
+bool fresh_is_login_failure(unsigned status);
 const char *store_verdict_name(enum store_verdict v); /* "no-store", "set-cookie", ... */
 
 #endif

@@ -99,6 +99,8 @@ static const struct {
      "at $.routes[0].key_template", "control characters"},
     {ROUTE("\"match\":\"GET /a\",\"ttl_by_status\":{\"99\":\"1s\"}"),
      "at $.routes[0].ttl_by_status.99", "no status"},
+    {ROUTE("\"match\":\"GET /a\",\"ttl_by_status\":{\"401\":\"1s\"}"),
+     "at $.routes[0].ttl_by_status.401", "failed login"},
     {ROUTE("\"match\":\"GET /a\",\"ttl_by_status\":{\"404\":\"1\"}"),
      "at $.routes[0].ttl_by_status.404", "not a duration"},
     {ROUTE("\"match\":\"GET /a\",\"ttl\":\"1s\",\"strict\":\"maybe\""), "at $.routes[0].strict",

@@ -175,6 +175,24 @@ static void statuses_have_their_own_rules(void **state)
         {"", 304, "", STORE_NO_PARTIAL, 0, 0},
     };
     assert_verdicts(&entries, by_entry, array_len(by_entry));
+
+    struct fresh_policy classes = ttl;
+    classes.status_ttl_count = 3;
+    classes.status_ttl[0].low = classes.status_ttl[0].high = 429;
+    classes.status_ttl[0].ttl_ms = 2000;
+    classes.status_ttl[1].low = classes.status_ttl[1].high = 401;
+    classes.status_ttl[1].ttl_ms = 2000;
+    classes.status_ttl[2].low = 400;
+    classes.status_ttl[2].high = 499;
+    classes.status_ttl[2].ttl_ms = 1000;
+    static const struct want by_class[] = {
+        {"", 400, "", STORE_YES, 1, 0},
+        {"", 401, CC("max-age=9"), STORE_NO_STATUS, 0, 0},
+        {"", 403, CC("max-age=9"), STORE_NO_STATUS, 0, 0},
+        {"", 407, "", STORE_NO_STATUS, 0, 0},
+        {"", 429, "", STORE_YES, 2, 0},
+    };
+    assert_verdicts(&classes, by_class, array_len(by_class));
 }
 
 static void each_override_lifts_one_rule(void **state)
