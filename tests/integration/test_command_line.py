@@ -49,6 +49,8 @@ def test_the_example_fits_the_schema_and_the_schema_refuses_what_larder_refuses(
      ["decision          cache", "key               courses:organization_id=1:semester=1",
       "tags              org:1"]),
     (["GET", "/api/courses", "-H", "Cookie: a=1"], ["bypass", "cookie", "identity", "line "]),
+    (["GET", "/api/rooms/7", "-H", "X-Forwarded-Host: a"], ["room:id=7"]),
+    (["GET", "/api/rooms/7", "-H", "host: a"], ["room:id=7"]),
     (["PUT", "/api/rooms/7"], ["takes_back        room:{path.id}"]),
     (["POST", "/login", "-d", '{"username":"ann","password":"hunter2"}'],
      ["login:username=ann:password=hmac-"]),
