@@ -205,6 +205,7 @@ static struct text_template *read_templates(struct reading *r, const struct json
         if (c->type != JSON_STRING)
             reading_fail(r, c, "write a text such as \"room:{path.id}\"");
         else if (read_template(r, c, c->text, w->route, t)) {
+            t->max = WRITE_VALUES_MAX;
             if (t->has_response)
                 reading_fail(r, c, "a write's values come from its request: path, query or body");
             w->rules->needs_body |= t->needs_body;
@@ -336,6 +337,7 @@ static void read_write_param(struct reading *r, const struct json *j, struct wri
     struct text_template *t = &wr->params[wr->param_count].value;
     if (!read_template(r, j, j->text, w->route, t))
         return;
+    t->max = WRITE_VALUES_MAX;
     wr->params[wr->param_count++].param = p;
     w->rules->needs_body |= t->needs_body;
 }

@@ -24,6 +24,7 @@ struct key_build {
     void (*on_tag)(void *arg, struct span tag); /* may be NULL */
     /* where this is set, plain values go here, and neither key nor tags are made */
     void (*on_value)(void *arg, struct span value);
+    bool *value_failed; /* with on_value: one is too long, or none that a text could hold */
     void *arg;
     enum key_result *result; /* where a value forbids the key; may be NULL */
 };

@@ -55,6 +55,8 @@ static void note_failure(struct sink *s, bool has_failed)
 {
     if (has_failed && s->build->key)
         s->build->key->failed = true;
+    if (has_failed && s->build->value_failed)
+        *s->build->value_failed = true;
 }
 
 /* A value that is not of its parameter's type is an error only where unknown ones are. */
@@ -70,7 +72,8 @@ static void put_as_it_is(struct sink *s, char mark, struct span value, struct sp
     struct buf *key = s->build->key;
     if (s->build->on_value) {
         s->count++;
-        s->build->on_value(s->build->arg, plain);
+        if (!*s->build->value_failed)
+            s->build->on_value(s->build->arg, plain);
         return;
     }
     if (!key || key->failed)
@@ -220,12 +223,31 @@ static bool looks_typed(struct span s)
            span_eq(s, SPAN_LIT("false")) || span_eq(s, SPAN_LIT("null"));
 }
 
+/* A list is as many values; what is an object is no value at all, and null is none. */
+static void put_json_values(struct sink *s, const struct json *j)
+{
+    const struct json *first = j->type == JSON_ARRAY ? j->first : j;
+    for (const struct json *c = first; c; c = j->type == JSON_ARRAY ? c->next : NULL) {
+        bool is_word = c->type == JSON_TRUE || c->type == JSON_FALSE;
+        struct span text = c->text;
+        if (is_word)
+            text = c->type == JSON_TRUE ? SPAN_LIT("true") : SPAN_LIT("false");
+        note_failure(s, c->type == JSON_OBJECT || c->type == JSON_ARRAY);
+        if (c->type != JSON_NULL)
+            put(s, '\0', text, text);
+    }
+}
+
 static void put_json(struct sink *s, const struct json *j)
 {
     struct buf text;
     char block[VALUE_BYTES_MAX];
     if (!j)
         return;
+    if (s->build->on_value) {
+        put_json_values(s, j);
+        return;
+    }
     if (j->type == JSON_STRING && !looks_typed(j->text)) {
         put(s, '\0', j->text, j->text);
         return;
@@ -263,11 +285,14 @@ static void put_default(struct sink *s)
         put_as_it_is(s, '\0', d->fallback, d->fallback);
 }
 
-unsigned route_param_each(const struct param *p, const struct route_request *req,
-                          void (*on_value)(void *arg, struct span value), void *arg)
+bool route_param_each(const struct param *p, const struct route_request *req,
+                      void (*on_value)(void *arg, struct span value), void *arg)
 {
-    const struct key_build k = {.request = req, .on_value = on_value, .arg = arg};
-    return param_add_values(&k, p, "");
+    bool has_failed = false;
+    const struct key_build k = {
+        .request = req, .on_value = on_value, .arg = arg, .value_failed = &has_failed};
+    (void)param_add_values(&k, p, "");
+    return !has_failed;
 }
 
 unsigned param_add_values(const struct key_build *k, const struct param *p,

@@ -15,7 +15,7 @@ struct filling {
     unsigned piece;
     struct buf text;
     unsigned count;
-    bool is_bad; /* a text too long, or with bytes that no tag has */
+    bool is_bad; /* a text too long, or with bytes that no tag has, or too many of them */
 };
 
 static void fill_from(struct filling *f, unsigned piece);
@@ -53,8 +53,9 @@ static void fill_from(struct filling *f, unsigned piece)
     if (f->is_bad)
         return;
     if (piece == f->t->piece_count) {
-        f->count++;
-        f->on_text(f->arg, buf_span(&f->text));
+        f->is_bad = ++f->count > f->t->max;
+        if (!f->is_bad)
+            f->on_text(f->arg, buf_span(&f->text));
         return;
     }
     const struct template_piece *p = &f->t->pieces[piece];
@@ -65,7 +66,7 @@ static void fill_from(struct filling *f, unsigned piece)
     if (p->kind == PIECE_END)
         fill_from(f, piece + 1);
     else if (p->kind == PIECE_REQUEST)
-        route_param_each(&p->param, f->s->request, put_value, f);
+        f->is_bad |= !route_param_each(&p->param, f->s->request, put_value, f);
     else if (f->s->each_response)
         f->s->each_response(f->s->each_arg, &p->pointer, put_value, f);
     f->text.len = len;

@@ -23,8 +23,7 @@ struct tagging {
     const struct judge *j;
     struct judged *ret;
     const struct body_values *values;
-    const struct text_template *t;
-    unsigned max, made;
+    unsigned max;
     bool is_unread;   /* the answer has a body, but its values could not be read */
     bool is_too_many; /* for this template: the coarse tag stands for all */
     bool has_failed;
@@ -54,10 +53,7 @@ static bool on_field_tag(void *arg, struct span tag)
 static void on_template_text(void *arg, struct span text)
 {
     struct tagging *t = arg;
-    if (++t->made > t->t->max)
-        t->is_too_many = true;
-    else
-        put_tag(t, text);
+    put_tag(t, text);
 }
 
 static void each_response(void *arg, const struct span *pointer,
@@ -76,11 +72,9 @@ static void add_template(struct tagging *t, const struct text_template *template
     unsigned count = t->ret->tag_count;
     size_t text_len = t->ret->tag_text.len;
     bool had_failed = t->has_failed;
-    t->t = template;
-    t->made = 0;
     t->is_too_many = false;
     if (template_fill(template, &source, on_template_text, t) < 0)
-        t->is_too_many = true; /* a value that no tag can hold */
+        t->is_too_many = true; /* or a value that no tag can hold */
     if (!t->is_too_many)
         return;
     t->ret->tag_count = count;

@@ -59,7 +59,7 @@ static void apply_keys(struct writing *w, const struct write_rules *rules)
 struct combining {
     struct writing *w;
     const struct write_route *rule;
-    unsigned at, count;
+    unsigned at, count, made;
     struct purge_value values[TEMPLATE_PARAMS_MAX];
     char blocks[TEMPLATE_PARAMS_MAX][1000];
 };
@@ -70,6 +70,8 @@ static void on_route_value(void *arg, struct span text)
 {
     struct combining *c = arg;
     unsigned at = c->at, n = c->count;
+    if (c->made > WRITE_VALUES_MAX)
+        return;
     memcpy(c->blocks[n], text.p, text.len); /* template_fill() makes no longer ones */
     c->values[n] = (struct purge_value){.param = c->rule->params[at].param,
                                         .value = span_of(c->blocks[n], text.len)};
@@ -83,6 +85,8 @@ static void combine(struct combining *c, unsigned at)
 {
     if (at == c->rule->param_count) {
         const struct route *r = &c->w->w->config->routes[c->rule->route];
+        if (++c->made > WRITE_VALUES_MAX)
+            return;
         purge_route_values(&c->w->purge, r, c->values, c->count);
         return;
     }
@@ -99,8 +103,12 @@ static void apply_routes(struct writing *w, const struct write_rules *rules)
         struct combining c;
         c.w = w;
         c.rule = &rules->routes[i];
-        c.count = 0;
+        c.count = c.made = 0;
         combine(&c, 0);
+        if (c.made <= WRITE_VALUES_MAX)
+            continue;
+        w->is_widened = true;
+        purge_route(&w->purge, &w->w->config->routes[c.rule->route]);
     }
 }
 

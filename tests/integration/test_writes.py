@@ -162,3 +162,37 @@ def test_a_write_takes_back_its_target_for_all_whose_key_holds_more_than_the_url
     assert [ask(1, "a"), ask(1, "b"), ask(2, "a")] == [0, 0, 0]
     larder.request("PUT", "/api/rooms/1", body="{}", headers=JSON)
     assert [ask(1, "a"), ask(1, "b"), ask(2, "a")] == [1, 1, 0]
+
+
+def test_more_combinations_than_are_looked_at_singly_take_back_the_whole_route(larder_factory,
+                                                                               school_app):
+    larder = larder_factory(config(
+        school_app, COURSES, ROOM, {
+            "name": "writes", "match": "PUT /api/rooms/{id}", "on_write": {
+                "tags": ["pair:{json.o}:{json.s}"],
+                "routes": [{"route": "courses", "params": {"organization_id": "{json.o}",
+                                                           "semester": "{json.s}"}}]}}))
+    paths = [f"/api/courses?organization_id={o}&semester=1" for o in (1, 2, 999)]
+    paths.append("/api/rooms/9")
+    for many, gone in ((2, [0]), (10, [0, 1]), (3000, [0, 1, 2])):
+        versions(larder, *paths)
+        body = {"o": [*range(many)], "s": [*range(many)]}
+        larder.request("PUT", "/api/rooms/1", body=json.dumps(body), headers=JSON)
+        assert misses(larder, paths) == gone
+    assert larder.counter("routes.writes.write_widened") == 1
+
+
+@pytest.mark.parametrize("ids, gone", [
+    ([1, "2"], [0, 1]), ([], [0, 1, 2]), (3, [2]), ("3", [2]), (None, [0, 1, 2]),
+    ({"a": 1}, [0, 1, 2]), ([1, {"a": 1}], [0, 1, 2]), (["1", None], [0]), ("x" * 9000, [0, 1, 2]),
+    (["1", "\n"], [0, 1, 2])])
+def test_a_list_in_the_body_is_as_many_values_and_what_is_none_widens(larder_factory, school_app,
+                                                                      ids, gone):
+    larder = larder_factory(config(
+        school_app, {**ROOM, "tags": ["room:{path.id}"]}, {
+            "name": "bulk", "match": "POST /api/courses", "on_write": {
+                "tags": ["room:{json.ids}"]}}))
+    paths = [f"/api/rooms/{n}" for n in (1, 2, 3)]
+    versions(larder, *paths)
+    larder.request("POST", "/api/courses", body=json.dumps({"ids": ids}), headers=JSON)
+    assert misses(larder, paths) == gone

@@ -15,7 +15,13 @@ enum { ROUTE_CAPTURES_MAX = 8, ROUTE_PARAMS_MAX = 24, ROUTE_METHODS_MAX = 12 };
 struct jwt_key;
 struct wallclock;
 
-enum { TEMPLATE_PARAMS_MAX = 8, TTL_RULES_MAX = 8, UNTIL_MAX = 8, TEMPLATE_VALUES_MAX = 4000 };
+enum {
+    TEMPLATE_PARAMS_MAX = 8,
+    TTL_RULES_MAX = 8,
+    UNTIL_MAX = 8,
+    TEMPLATE_VALUES_MAX = 4000,
+    WRITE_VALUES_MAX = 256
+};
 enum { ENTRY_LABELS_MAX = 8 };
 
 enum param_source {
@@ -73,7 +79,7 @@ struct text_template {
         struct span pointer; /* of the answer's JSON; a token * is any one */
     } * pieces;
     bool has_request, has_response, needs_body;
-    unsigned max;       /* values of the answer beyond which only <coarse> is put on it */
+    unsigned max; /* texts; beyond: only <coarse> is put on an answer, a write takes back more */
     struct span coarse; /* "room:*": whoever invalidates a "room:..." invalidates this, too */
 };
 
@@ -201,8 +207,9 @@ bool field_is_credential(const struct field *f);
 bool param_canonical(const struct param_decl *d, struct span value, struct buf *out);
 
 /* Fills a template with all values of the request, and of the answer by <on_response> (NULL where
- * there is none): on_text gets each text. Returns how many; 0 where a value is absent, or a text
- * would be over 1000 bytes or hold control bytes. <escape>: values as keys write them. */
+ * there is none): on_text gets each text. Returns how many; 0 where a value is absent, -1 where a
+ * text would be over 1000 bytes or hold control bytes, or where there are more than t->max.
+ * <escape>: values as keys write them. */
 struct template_source {
     const struct route_request *request;
     bool escape;
@@ -213,9 +220,10 @@ struct template_source {
 };
 int template_fill(const struct text_template *t, const struct template_source *s,
                   void (*on_text)(void *arg, struct span text), void *arg);
-/* Calls <on_value> with each plain value of a parameter in the request; returns how many. */
-unsigned route_param_each(const struct param *p, const struct route_request *req,
-                          void (*on_value)(void *arg, struct span value), void *arg);
+/* Calls <on_value> with each plain value of a parameter in the request; of a JSON array with each
+ * of its elements. False: one is too long, or an object: not all could be told. */
+bool route_param_each(const struct param *p, const struct route_request *req,
+                      void (*on_value)(void *arg, struct span value), void *arg);
 
 /* The target and the fields of a request to this route with these parameter values, for warming:
  * <value_of> gives the value of a label, or an empty span with p == NULL. False: a capture or the
