@@ -47,14 +47,6 @@ struct options {
     uint64_t keys_max, refresh_max;
 };
 
-static bool read_bool(struct call *c, const struct json *j, const char *name, bool *into)
-{
-    if (j && j->type != JSON_TRUE && j->type != JSON_FALSE)
-        return !call_fail(c, 400, "bad-value", "\"%s\" must be true or false", name);
-    *into = j && j->type == JSON_TRUE;
-    return true;
-}
-
 /* true, or {"max": 50} */
 static bool read_refresh(struct call *c, const struct json *j, struct options *o)
 {
@@ -76,7 +68,7 @@ static bool read_options(struct call *c, const struct json *root, struct options
     const struct json *mode = json_member(root, SPAN_LIT("mode"));
     const struct json *limit = json_member(root, SPAN_LIT("limit"));
     *o = (struct options){.keys_max = KEYS_DEFAULT};
-    if (!read_bool(c, json_member(root, SPAN_LIT("dry_run")), "dry_run", &o->is_dry) ||
+    if (!call_bool(c, root, "dry_run", &o->is_dry) ||
         !read_refresh(c, json_member(root, SPAN_LIT("refresh")), o))
         return false;
     o->is_soft = mode && mode->type == JSON_STRING && span_eq(mode->text, SPAN_LIT("soft"));
@@ -130,6 +122,7 @@ static struct job *start_refresh(struct call *c, struct matched *m)
     if (!j)
         return NULL;
     j->wants_new = true;
+    j->owner = c->token;
     if (!hot_list_to_job(m->hot, j)) {
         job_free(j);
         return NULL;

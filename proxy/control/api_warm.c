@@ -9,15 +9,6 @@ static const char EXAMPLE[] =
     "\"a warm job of the config\"}; and \"concurrency\", \"rate\", \"headers\", \"refresh\", "
     "\"wait\", \"bodies\" if you like";
 
-static bool read_bool(struct call *c, const struct json *root, const char *name, bool *into)
-{
-    const struct json *j = json_member(root, span_str(name));
-    if (j && j->type != JSON_TRUE && j->type != JSON_FALSE)
-        return !call_fail(c, 400, "bad-value", "\"%s\" must be true or false", name);
-    *into = j && j->type == JSON_TRUE;
-    return true;
-}
-
 static void write_job(struct call *c, const struct job *j)
 {
     struct json_writer w;
@@ -55,8 +46,8 @@ bool api_warm(struct call *c)
     cleanup(json_doc_freep) struct json_doc *doc = call_parse(c, known, array_len(known), EXAMPLE);
     bool wants_wait = false, wants_bodies = false;
     struct err err = {0};
-    if (!doc || !read_bool(c, json_root(doc), "wait", &wants_wait) ||
-        !read_bool(c, json_root(doc), "bodies", &wants_bodies))
+    if (!doc || !call_bool(c, json_root(doc), "wait", &wants_wait) ||
+        !call_bool(c, json_root(doc), "bodies", &wants_bodies))
         return true;
     struct job *j = make_job(c, json_root(doc), &err);
     if (!j)

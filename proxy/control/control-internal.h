@@ -104,6 +104,8 @@ struct json_doc *call_parse(struct call *c, const char *const *known, unsigned c
 const struct route *call_find_route(const struct call *c, struct span name);
 /* The decoded value of a query parameter as text; p == NULL: absent. */
 struct span call_query(const struct call *c, const char *name, struct buf *scratch);
+/* A member of the body; false after call_fail(). Absent: false. */
+bool call_bool(struct call *c, const struct json *root, const char *name, bool *ret);
 /* A number of the query, up to <max>; false after call_fail(). Absent: untouched. */
 bool call_query_number(struct call *c, const char *name, uint64_t max, uint64_t *into);
 

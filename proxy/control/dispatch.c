@@ -158,6 +158,15 @@ const struct route *call_find_route(const struct call *c, struct span name)
     return NULL;
 }
 
+bool call_bool(struct call *c, const struct json *root, const char *name, bool *ret)
+{
+    const struct json *j = json_member(root, span_str(name));
+    if (j && j->type != JSON_TRUE && j->type != JSON_FALSE)
+        return !call_fail(c, 400, "bad-value", "\"%s\" must be true or false", name);
+    *ret = j && j->type == JSON_TRUE;
+    return true;
+}
+
 struct span call_query(const struct call *c, const char *name, struct buf *scratch)
 {
     buf_reset(scratch);
