@@ -25,13 +25,15 @@ static enum err_code read_all(int fd, struct buf *out)
 enum err_code file_read(const char *path, enum file_kind kind, struct buf *out)
 {
     struct stat st;
-    int wait = kind == FILE_REGULAR ? O_NONBLOCK : 0;
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | wait);
+    int flags = O_RDONLY | O_CLOEXEC | O_NOCTTY;
+    flags |= kind == FILE_ANY ? 0 : O_NONBLOCK;
+    flags |= kind == FILE_NO_LINK ? O_NOFOLLOW : 0;
+    int fd = open(path, flags);
     if (fd < 0)
         return errno == ENOENT || errno == ENOTDIR ? ERR_NOT_FOUND : ERR_IO;
     enum err_code rc = ERR_IO;
     if (fstat(fd, &st) == 0) {
-        if (kind == FILE_REGULAR && !S_ISREG(st.st_mode))
+        if (kind != FILE_ANY && !S_ISREG(st.st_mode))
             errno = EINVAL;
         else
             rc = read_all(fd, out);

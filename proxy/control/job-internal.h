@@ -23,6 +23,7 @@ bool value_list_read(struct value_list *v, const struct config *config, const st
                      struct err *err);
 /* ERR_SYNTAX: it has control characters; ERR_TOO_LARGE: there are too many; ERR_NOMEM. */
 must_check enum err_code value_list_add(struct value_list *v, struct span text);
+void value_list_clear(struct value_list *v); /* its values go; what they come from stays */
 void value_list_free(struct value_list *v);
 
 char *text_copy(struct span s); /* NUL-terminated, to be freed; NULL: no memory */

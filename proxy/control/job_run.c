@@ -178,8 +178,10 @@ static void on_source_body(void *arg)
     struct job_item *i = arg;
     struct evbuffer *body = exchange_body(i->exchange);
     size_t len = evbuffer_get_length(body);
-    if (len)
-        buf_add(&i->answer, evbuffer_pullup(body, -1), len);
+    const unsigned char *p = len ? evbuffer_pullup(body, -1) : NULL;
+    if (p)
+        buf_add(&i->answer, p, len);
+    i->answer.failed |= len && !p;
     evbuffer_drain(body, len);
 }
 

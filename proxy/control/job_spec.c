@@ -179,6 +179,8 @@ bool job_source_on_answer(struct job *j, struct span body)
         json_scan_new(&pointer, 1, DEPTH, on_source_value, s);
     bool is_read = scan && json_scan_feed(scan, body) == ERR_OK && json_scan_end(scan) == ERR_OK;
     if (!is_read || s->has_failed || v->count == 0) {
+        value_list_clear(v); /* it may be tried again */
+        s->has_failed = false;
         job_fail(j, "%s has no values at %s that could be used", v->from, v->pointer);
         return false;
     }
@@ -186,6 +188,7 @@ bool job_source_on_answer(struct job *j, struct span body)
     if (next_source(s))
         return true; /* there is another to ask */
     if (!combine(j, 0, &err)) {
+        job_source_free(take(j->source));
         job_fail(j, "%s", err.what);
         return false;
     }

@@ -43,6 +43,12 @@ char *text_copy(struct span s)
     return p;
 }
 
+void value_list_clear(struct value_list *v)
+{
+    while (v->count)
+        free(v->text[--v->count]);
+}
+
 void value_list_free(struct value_list *v)
 {
     for (unsigned i = 0; i < v->count; i++)
@@ -134,8 +140,9 @@ static bool add_text(struct value_list *v, struct span name, struct span text, s
         return check(add_lines(v, text), name, err);
     char where[80];
     snprintf(where, sizeof(where), "%.*s", CUT(name));
-    if (json_parse(text, where, 0, DEPTH, &doc, err) != ERR_OK)
-        return false;
+    enum err_code rc = json_parse(text, where, 0, DEPTH, &doc, err);
+    if (rc)
+        return rc != ERR_NOMEM && spec_fail(err, "%s: %s", err->where, err->what);
     return check(add_array(v, json_root(doc)), name, err);
 }
 
@@ -152,7 +159,8 @@ static bool read_file(struct value_list *v, const struct config *config, struct 
     snprintf(path, sizeof(path), "%.*s/%.*s", SPAN_ARG(config->warm_dir), SPAN_ARG(name));
     struct buf text;
     buf_init(&text, VALUE_FILE_MAX);
-    enum err_code rc = file_read(path, FILE_REGULAR, &text);
+    enum err_code rc = file_read(path, FILE_NO_LINK, &text);
+    int saved = errno;
     bool is_good = rc == ERR_OK && add_text(v, name, buf_span(&text), err);
     buf_fini(&text);
     if (rc == ERR_NOMEM)
@@ -161,7 +169,8 @@ static bool read_file(struct value_list *v, const struct config *config, struct 
         return spec_fail(err, "%s is over %d bytes", path, VALUE_FILE_MAX);
     if (rc)
         return spec_fail(err, "%s cannot be read: %s", path,
-                         errno == EINVAL ? "it is no regular file" : strerror(errno));
+                         rc == ERR_IO && saved == EINVAL ? "it is no regular file"
+                                                         : strerror(saved));
     return is_good;
 }
 

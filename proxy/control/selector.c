@@ -188,11 +188,11 @@ static bool apply_url(struct call *c, const struct json *j, struct purge *p)
         rc = explain_url_key(c->control->shared, j->text, &key, &is_only);
     if (rc == ERR_NOMEM)
         return !call_fail_nomem(c);
-    if (rc)
+    if (rc && rc != ERR_TOO_LARGE)
         return !call_fail(c, 400, "bad-value",
                           "no cached route makes a key of this url; POST /api/cache/explain says "
                           "why");
-    if (is_only)
+    if (is_only && rc == ERR_OK)
         purge_key(p, buf_span(&key));
     else
         purge_path(p, path);

@@ -342,7 +342,10 @@ bool entry_is_bound(const struct shared *s, const struct entry *e, const struct 
 /* Do all requests for one URL have one key? */
 static bool is_keyed_by_url(const struct route *r)
 {
-    bool is_it = !r->key_host;
+    bool is_it = !r->key_host && !r->any_method;
+    for (unsigned i = 0; i < r->method_count; i++) /* other methods have keys of their own */
+        is_it &=
+            span_eq(r->methods[i], SPAN_LIT("GET")) || span_eq(r->methods[i], SPAN_LIT("HEAD"));
     for (unsigned i = 0; i < r->param_count + r->identity_count; i++)
         is_it &= r->params[i].source == PARAM_PATH || r->params[i].source == PARAM_QUERY;
     return is_it;

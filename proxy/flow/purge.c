@@ -170,6 +170,10 @@ bool purge_all_of(struct purge *p, const struct span *texts, unsigned count)
     unsigned product = 1;
     if (count > TAG_ALL_OF_MAX)
         return false;
+    if (count == 1) {
+        purge_tag(p, texts[0]);
+        return true;
+    }
     for (unsigned i = 0; i < count; i++) {
         of[i] = (struct alternatives){.count = 1, .tag = {tag_of(texts[i])}};
         each_coarse(p, texts[i], on_alternative, &of[i]);
@@ -177,9 +181,7 @@ bool purge_all_of(struct purge *p, const struct span *texts, unsigned count)
         if (product > COMBINATIONS_MAX)
             return false;
     }
-    if (count == 1)
-        purge_tag(p, texts[0]);
-    else if (count > 1)
+    if (count > 1)
         combine(p, of, count, 0, tags);
     return true;
 }

@@ -233,3 +233,14 @@ def test_an_answer_whose_values_cannot_be_read_bears_the_coarse_tag(larder_facto
     assert "stored" in larder.request("GET", "/thing/a").headers["Cache-Status"]
     assert larder.invalidate(tag="other:1")["removed"] == 0
     assert larder.invalidate(tag="room:17")["removed"] == 1
+
+
+def test_a_url_takes_answers_to_other_methods_too(larder_factory, flask_app):
+    larder = larder_factory(config(flask_app, {"name": "e", "match": "GET,POST /echo",
+                                               "ttl": "1h"}))
+    post = {"body": '{"a": 1}', "headers": {"Content-Type": "application/json"}}
+    for _ in range(2):
+        larder.request("GET", "/echo?n=1")
+        answer = larder.request("POST", "/echo?n=1", **post)
+    assert "hit" in answer.headers["Cache-Status"]
+    assert larder.invalidate(url="/echo?n=1")["removed"] == 2

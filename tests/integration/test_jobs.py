@@ -62,6 +62,7 @@ def test_values_come_from_a_file_or_from_another_answer(larder_factory, moody_ap
     (tmp_path / "nested.json").write_text('["3", ["4"]]')
     (tmp_path / "sub").mkdir()
     os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("/etc/hostname")
     moody_app.mood("orgs", body={"results": [{"id": 5}, {"id": "6"}]})
     larder = larder_factory(config(moody_app, {"name": "thing", "match": "GET /thing/{id}",
                                                "key": ["path.id"], "ttl": "1h"},
@@ -73,15 +74,20 @@ def test_values_come_from_a_file_or_from_another_answer(larder_factory, moody_ap
         assert urls(warm(larder, route="thing", params={"id": values})) == paths
     for name, says in (("../lines", "without /"), ("/etc/passwd", "without /"),
                        ("nope", "cannot be read"), (".hidden", "within warm_dir"),
-                       ("", "within warm_dir"), ("broken.json", "not closed"),
+                       ("", "within warm_dir"), ("broken.json", "broken.json:2"),
                        ("nested.json", "no text"), ("pipe", "no regular file"),
+                       ("link", "cannot be read"),
                        ("sub", "no regular file")):
         answer = post(larder, route="thing", params={"id": {"file": name}})
         assert answer.status == 400 and says in answer.json()["detail"], answer.body
     moody_app.mood("late", status=500)
     name = warm(larder, route="thing",
                 params={"id": {"from": "/thing/late", "pointer": "/x"}})["job"]["id"]
+    moody_app.mood("late", body={"x": "a\nb"})
+    assert post(larder, f"/api/cache/jobs/{name}/retry").status == 202
+    assert "no values" in ended(larder, name)["why"]
     moody_app.mood("late", body={"x": 7})
+    larder.invalidate(all=True)
     assert post(larder, f"/api/cache/jobs/{name}/retry").status == 202
     assert [item["url"] for item in ended(larder, name)["items"]] == ["/thing/7"]
     result = warm(larder, route="thing", params={"id": {"from": "/thing/none", "pointer": "/x"}})

@@ -10,6 +10,7 @@
 
 enum file_kind {
     FILE_REGULAR, /* a pipe or device named by mistake is refused, so that it holds nobody up */
+    FILE_NO_LINK, /* the same, and no symbolic link: nothing leads out of its directory */
     FILE_ANY,
 };
 
