@@ -44,8 +44,8 @@ static struct span place(char **at, struct span from)
 
 static size_t text_bytes(const struct entry_parts *p)
 {
-    return p->key->text.len + p->head.len + p->head_304.len + p->etag.len + p->body.len +
-           p->target.len + p->host.len + p->tag_text.len;
+    return p->key->text.len + p->head.len + p->head_304.len + p->hidden.len + p->etag.len +
+           p->body.len + p->target.len + p->host.len + p->tag_text.len;
 }
 
 static void place_texts(struct entry *e, const struct entry_parts *p, char *at)
@@ -54,6 +54,7 @@ static void place_texts(struct entry *e, const struct entry_parts *p, char *at)
     e->key.text = place(&at, p->key->text);
     e->head = place(&at, p->head);
     e->head_304 = place(&at, p->head_304);
+    e->hidden = place(&at, p->hidden);
     e->etag = place(&at, p->etag);
     e->body = place(&at, p->body);
     e->target = place(&at, p->target);
@@ -86,6 +87,13 @@ static void copy_numbers(struct entry *e, const struct entry_parts *p)
     e->lifetime_ms = p->lifetime_ms;
     e->while_ms = p->while_ms;
     e->error_ms = p->error_ms;
+    e->keep_ms = p->keep_ms;
+    e->flags = (uint8_t)p->flags;
+    e->date_unix_s = p->date_unix_s;
+    e->first = p->first;
+    e->length = p->length;
+    e->is_etag_ours = p->is_etag_ours;
+    e->length_line_len = p->length_line_len;
     e->fetch_us = p->fetch_us;
     e->last_modified_unix_s = p->last_modified_unix_s;
     e->is_refetchable = p->is_refetchable;
@@ -107,6 +115,8 @@ struct entry *entry_new(const struct entry_parts *parts)
     /* what malloc itself takes, and about what a tag's record does */
     e->bytes = sizeof(*e) + extra + 2 * sizeof(void *) + parts->tag_count * 16;
     place_texts(e, parts, place_tags(e, parts));
+    const char *end = e->head.len ? memchr(e->head.p, '\n', e->head.len) : NULL;
+    e->status_line_len = end ? (size_t)(end - e->head.p) + 1 : 0;
     list_init(&e->in_all);
     list_init(&e->in_route);
     list_init(&e->in_expiry);
@@ -141,22 +151,38 @@ enum entry_use entry_use_at(const struct entry *e, mono_ms now)
 {
     mono_ms from = stale_from(e);
     if (now < from)
-        return ENTRY_FRESH;
+        return e->flags & FRESH_MUST_VALIDATE ? ENTRY_KEPT : ENTRY_FRESH;
     if (now < from + e->while_ms)
         return ENTRY_STALE_WHILE;
-    return now < from + e->error_ms ? ENTRY_STALE_ERROR : ENTRY_OVER;
+    if (now < from + e->error_ms)
+        return ENTRY_STALE_ERROR;
+    return now < from + e->keep_ms ? ENTRY_KEPT : ENTRY_OVER;
+}
+
+static uint64_t stale_window(const struct entry *e)
+{
+    return e->while_ms > e->error_ms ? e->while_ms : e->error_ms;
 }
 
 mono_ms entry_over_ms(const struct entry *e)
 {
-    uint64_t window = e->while_ms > e->error_ms ? e->while_ms : e->error_ms;
-    return e->stored_mono_ms + e->lifetime_ms + window;
+    uint64_t window = stale_window(e);
+    return e->stored_mono_ms + e->lifetime_ms + (e->keep_ms > window ? e->keep_ms : window);
+}
+
+bool entry_is_shareable(const struct entry *e)
+{
+    return e->lifetime_ms + e->while_ms > 0 && !(e->flags & FRESH_MUST_VALIDATE);
+}
+
+bool entry_has_validator(const struct entry *e)
+{
+    return (e->etag.len && !e->is_etag_ours) || e->last_modified_unix_s >= 0;
 }
 
 bool entry_may_hide_error(const struct entry *e, mono_ms now)
 {
-    uint64_t window = e->while_ms > e->error_ms ? e->while_ms : e->error_ms;
-    return now < stale_from(e) + window;
+    return now < stale_from(e) + stale_window(e);
 }
 
 uint64_t entry_age_s(const struct entry *e, mono_ms now)

@@ -119,6 +119,27 @@ enum store_result store_lookup(struct store *s, const struct cache_key *key, mon
     return rc;
 }
 
+enum store_result store_peek(struct store *s, const struct cache_key *key, mono_ms now,
+                             struct entry **ret_entry)
+{
+    struct shard *sh = shard_of(s, key);
+    enum store_result rc = STORE_MISS;
+    pthread_mutex_lock(&sh->lock);
+    struct entry *e = shard_find(sh, key);
+    if (e && e->kind != ENTRY_PASS && !entry_is_dead(s, e)) {
+        enum entry_use how = entry_use_at(e, now);
+        rc = how == ENTRY_OVER             ? STORE_MISS
+             : e->kind == ENTRY_VARY       ? STORE_VARY
+             : how == ENTRY_FRESH          ? STORE_HIT
+             : how == ENTRY_STALE_WHILE    ? STORE_STALE
+                                           : STORE_KEPT;
+        if (rc != STORE_MISS)
+            *ret_entry = entry_ref(e);
+    }
+    pthread_mutex_unlock(&sh->lock);
+    return rc;
+}
+
 static bool flight_is_overtaken(const struct store *s, const struct flight *f)
 {
     return f->is_overtaken ||
@@ -199,8 +220,11 @@ enum store_result store_begin(struct store *s, const struct store_begin *b, stru
     struct found found = find_usable(s, sh, b->key, b->now);
     struct entry *e = found.entry;
     ret->miss = found.miss;
-    if (e && e->kind == ENTRY_PASS) {
+    if (e && (e->kind == ENTRY_PASS ||
+              (e->kind == ENTRY_RESPONSE && found.use == ENTRY_KEPT && !entry_is_shareable(e)))) {
         rc = lead_alone(s, sh, b, ret);
+        if (e->kind == ENTRY_RESPONSE && rc == STORE_ALONE)
+            ret->entry = entry_ref(e);
     } else if (e && is_usable(e, found.use)) {
         rc = use(e, found.use, &ret->entry);
     } else {

@@ -136,7 +136,8 @@ static void add_rules(const struct route *r, struct buf *out)
         {r->unknown == UNKNOWN_REJECT, "unknown parameters are answered 400"},
         {r->unknown == UNKNOWN_DROP, "unknown parameters are dropped"},
         {r->fresh.ignore_cache_control, "Cache-Control of the app is ignored"},
-        {r->fresh.ignore_set_cookie, "Set-Cookie is taken off and ignored"},
+        {r->fresh.set_cookie == SET_COOKIE_DROP, "Set-Cookie is taken off and ignored"},
+        {r->fresh.set_cookie == SET_COOKIE_STORE, "Set-Cookie is stored and given to everybody"},
         {r->fresh.share_authorized, "answers to requests with Authorization are shared"},
         {r->share_cookies, "answers to requests with cookies are shared"},
         {r->vary_ignored, "Vary is ignored"},
@@ -151,8 +152,8 @@ static void add_stale(const struct route *r, struct buf *out)
     const struct {
         uint64_t ms;
         const char *text;
-    } windows[] = {{r->while_ms, "while it is refreshed"},
-                   {r->error_ms, "where the upstream fails"},
+    } windows[] = {{r->fresh.while_ms, "while it is refreshed"},
+                   {r->fresh.error_ms, "where the upstream fails"},
                    {r->error_budget_ms, "in all on a day for that"},
                    {r->deadline_ms, "is the deadline: slower counts as failed"}};
     for (unsigned i = 0; i < array_len(windows); i++) {

@@ -80,7 +80,7 @@ void load_ttl_if(struct reading *r, const struct json *j, void *into)
 static const struct member error_members[] = {
     {.name = "max",
      .type = MEMBER_DURATION,
-     .offset = AT(error_ms),
+     .offset = AT(fresh.error_ms),
      .is_required = true,
      .doc = "how long after its freshness an answer may hide an upstream's failure"},
     {.name = "per_day",
@@ -96,7 +96,7 @@ void load_stale_if_error(struct reading *r, const struct json *j, void *into)
     struct route *route = into;
     if (j->type == JSON_OBJECT)
         reading_members(r, j, &object_stale_if_error, route);
-    else if (j->type != JSON_STRING || !config_duration_parse(j->text, &route->error_ms))
+    else if (j->type != JSON_STRING || !config_duration_parse(j->text, &route->fresh.error_ms))
         reading_fail(r, j,
                      "write a duration such as \"6h\", or {\"max\": \"6h\", \"per_day\": \"30m\"}");
 }

@@ -148,6 +148,8 @@ static void read_upstream(struct reading *r, const struct json *j, void *into)
 }
 
 static const char *const obey_ignore[] = {"obey", "ignore", NULL};
+static const char *const ttl_http[] = {"ttl", "http", NULL};
+static const char *const set_cookie_rules[] = {"obey", "ignore", "store", NULL};
 static const char *const refuse_store[] = {"refuse", "store", NULL};
 static const char *const obey_share[] = {"obey", "share", NULL};
 
@@ -174,6 +176,25 @@ static const struct member members[] = {
      .type = MEMBER_DURATION,
      .offset = AT(fresh.ttl_ms),
      .doc = "makes the route cached: how long an answer is fresh where the app says nothing"},
+    {.name = "mode",
+     .type = MEMBER_FLAG,
+     .offset = AT(fresh.is_http),
+     .words = ttl_http,
+     .fallback = "ttl",
+     .doc = "http: cached as RFC 9111 says, by the app's own fields, with validation; it needs no "
+            "ttl. ttl: the route's ttl rules where the app says nothing"},
+    {.name = "keep",
+     .type = MEMBER_DURATION,
+     .offset = AT(fresh.keep_ms),
+     .doc = "so long after its freshness an answer with ETag or Last-Modified is kept, to be "
+            "validated; default: \"1h\" in mode http, \"0s\" in mode ttl"},
+    {.name = "request_cache_control",
+     .type = MEMBER_FLAG,
+     .offset = AT(request_cc_ignored),
+     .words = obey_ignore,
+     .fallback = "obey",
+     .doc = "in mode http: what clients ask of the cache (no-cache, max-age, only-if-cached...); "
+            "ignored, a reload in a browser does not reach the app"},
     {.name = "ttl_by_status",
      .type = MEMBER_OWN,
      .read = read_status_ttl,
@@ -218,7 +239,7 @@ static const struct member members[] = {
      .type = MEMBER_BOOL,
      .offset = AT(key_host),
      .fallback = "false",
-     .doc = "the Host is part of the key"},
+     .doc = "the Host is part of the key; default in mode http: true"},
     {.name = "ignore",
      .type = MEMBER_OWN,
      .read = read_ignore,
@@ -238,11 +259,12 @@ static const struct member members[] = {
      .fallback = "obey",
      .doc = "of the app's answers; ignored, the route's ttl rules"},
     {.name = "set_cookie",
-     .type = MEMBER_FLAG,
-     .offset = AT(fresh.ignore_set_cookie),
-     .words = obey_ignore,
+     .type = MEMBER_CHOICE,
+     .offset = AT(fresh.set_cookie),
+     .words = set_cookie_rules,
      .fallback = "obey",
-     .doc = "ignored: stored all the same, without the cookies"},
+     .doc = "obeyed: not stored; ignored: stored without the cookies; stored: the same cookies for "
+            "everybody"},
     {.name = "authorization",
      .type = MEMBER_FLAG,
      .offset = AT(fresh.share_authorized),
@@ -251,7 +273,7 @@ static const struct member members[] = {
      .doc = "shared: answers to requests with credentials are for everybody"},
     {.name = "stale_while_revalidate",
      .type = MEMBER_DURATION,
-     .offset = AT(while_ms),
+     .offset = AT(fresh.while_ms),
      .fallback = "0s",
      .doc = "so long after its freshness an answer is served while it is refreshed"},
     {.name = "stale_if_error",
@@ -301,7 +323,7 @@ static const struct member members[] = {
      .words = refuse_store,
      .fallback = "refuse",
      .doc = "JSON that is not valid, or says \"success\": false, \"error\" or \"errors\", is "
-            "served, but not stored"},
+            "served, but not stored; default in mode http: store"},
     {.name = "tags",
      .type = MEMBER_OWN,
      .read = load_tags,
@@ -363,7 +385,7 @@ const struct object object_route = OBJECT("a route", members);
 
 static bool takes_body(const struct route *route)
 {
-    for (unsigned i = 0; i < route->method_count; i++) {
+    for (unsigned i = 0; i < route->method_count && !route->fresh.is_http; i++) {
         enum method m = method_of(route->methods[i]);
         if (m == METHOD_POST || m == METHOD_QUERY)
             return true;
@@ -374,6 +396,8 @@ static bool takes_body(const struct route *route)
 static void check_methods(struct reading *r, const struct json *match, const struct route *route)
 {
     struct quoted q;
+    if (route->fresh.is_http)
+        return; /* GET and HEAD are cached, others pass, and unsafe ones invalidate */
     if (route->any_method)
         reading_fail(r, match, "a cached route must name its methods; write \"GET %s\"",
                      quote(match->text, &q));
@@ -395,7 +419,7 @@ static void check_cached(struct reading *r, const struct json *j, struct route *
     if (!route->cached && key) {
         reading_fail(r, key,
                      "a key without \"ttl\" has no use: nothing is cached; write "
-                     "\"ttl\": \"30m\"");
+                     "\"ttl\": \"30m\", or \"mode\": \"http\"");
         return;
     }
     if (!route->cached || !match || match->type != JSON_STRING)
@@ -420,6 +444,17 @@ static void check_pointers(struct reading *r, const struct json *j, const struct
                      JSON_SCAN_PATTERNS_MAX);
 }
 
+static void set_http_defaults(const struct json *j, struct route *route)
+{
+    enum { KEEP_MS = 3600 * 1000 };
+    if (!MEMBER(j, "keep"))
+        route->fresh.keep_ms = KEEP_MS;
+    if (!MEMBER(j, "key_host"))
+        route->key_host = true; /* the target URI has it: RFC 9111 section 2 */
+    if (!MEMBER(j, "json_errors"))
+        route->store_errors = true;
+}
+
 static void read_route(struct reading *r, const struct json *j, struct route *route)
 {
     const struct config *c = r->config;
@@ -433,7 +468,9 @@ static void read_route(struct reading *r, const struct json *j, struct route *ro
     route->fresh.has_ttl = ttl != NULL || route->until_count;
     if (!ttl && route->until_count)
         route->fresh.ttl_ms = UNTIL_TTL_MS;
-    route->cached = ttl || by_status || route->until_count;
+    route->cached = ttl || by_status || route->until_count || route->fresh.is_http;
+    if (route->fresh.is_http)
+        set_http_defaults(j, route);
     if (route->identity == IDENTITY_NONE)
         route->fresh.share_authorized = route->share_cookies = true;
     finish_params(r, j, route);

@@ -4,6 +4,7 @@
 
 #include <larder/http/conditional.h>
 #include <larder/http/date.h>
+#include <larder/http/range.h>
 
 #include <stdlib.h>
 
@@ -39,8 +40,23 @@ void request_id_make(struct worker *w, const struct head *h, const struct gate *
     buf_add(out, hex, sizeof(hex));
 }
 
+static void add_part_lines(const struct answer_shape *s, struct buf *out)
+{
+    buf_add_str(out, "Content-Range: bytes ");
+    buf_add_u64(out, s->first);
+    buf_add_char(out, '-');
+    buf_add_u64(out, s->last);
+    buf_add_char(out, '/');
+    buf_add_u64(out, s->length);
+    buf_add_str(out, "\r\nContent-Length: ");
+    buf_add_u64(out, s->body.len);
+    buf_add_str(out, "\r\n");
+}
+
 void answer_lines_format(const struct answer_lines *l, mono_ms now, struct buf *out)
 {
+    if (l->shape->status == 206)
+        add_part_lines(l->shape, out);
     buf_add_str(out, "Age: ");
     buf_add_u64(out, entry_age_s(l->entry, now));
     buf_add_str(out, "\r\nCache-Status: larder; ");
@@ -94,7 +110,7 @@ static void add_status_line(const struct head *h, struct buf *out)
 }
 
 /* Fields that larder writes itself or that mean something between it and the upstream only. */
-static bool is_ours(const struct field *f, bool for_store)
+static bool is_ours(const struct head *h, const struct field *f, bool for_store)
 {
     switch (f->id) {
     case FIELD_VIA:
@@ -105,6 +121,8 @@ static bool is_ours(const struct field *f, bool for_store)
     case FIELD_AGE:
     case FIELD_CACHE_STATUS:
         return for_store;
+    case FIELD_CONTENT_RANGE: /* so does each part that is served of a stored part */
+        return for_store && h->status == 206;
     default:
         return false;
     }
@@ -116,7 +134,7 @@ void answer_head_format(const struct head *h, bool strip_set_cookie, bool for_st
     add_status_line(h, out);
     for (unsigned i = 0; i < h->field_count; i++) {
         const struct field *f = &h->fields[i];
-        if (is_ours(f, for_store) || field_is_hop_by_hop(h, f) ||
+        if (is_ours(h, f, for_store) || field_is_hop_by_hop(h, f) ||
             (strip_set_cookie && f->id == FIELD_SET_COOKIE))
             continue;
         /* one is enough, and a 204 has none (RFC 9110 section 8.6) */
@@ -137,13 +155,23 @@ void answer_head_format(const struct head *h, bool strip_set_cookie, bool for_st
     buf_add_str(out, "1.1 larder\r\n");
 }
 
+void answer_interim_format(const struct head *h, struct buf *out)
+{
+    add_status_line(h, out);
+    for (unsigned i = 0; i < h->field_count; i++) {
+        if (!field_is_hop_by_hop(h, &h->fields[i]) && h->fields[i].id != FIELD_CONTENT_LENGTH)
+            add_line(out, h->fields[i].name, h->fields[i].value);
+    }
+    buf_add_str(out, "\r\n");
+}
+
 /* RFC 9110 section 15.4.5: what a 200 would have said of these goes into the 304. */
 static void format_304(const struct head *h, struct span etag, struct buf *out)
 {
     buf_add_str(out, "HTTP/1.1 304 Not Modified\r\n");
     for (unsigned i = 0; i < h->field_count; i++) {
         const struct field *f = &h->fields[i];
-        if (is_ours(f, true) || field_is_hop_by_hop(h, f) || f->id == FIELD_ETAG)
+        if (is_ours(h, f, true) || field_is_hop_by_hop(h, f) || f->id == FIELD_ETAG)
             continue;
         if (f->id == FIELD_CONTENT_TYPE || f->id == FIELD_CONTENT_ENCODING ||
             f->id == FIELD_SET_COOKIE)
@@ -157,11 +185,57 @@ static void format_304(const struct head *h, struct span etag, struct buf *out)
     buf_add_str(out, "Via: 1.1 larder\r\n");
 }
 
-bool answer_is_not_modified(const struct head *request, const struct entry *e)
+static bool is_not_modified(const struct head *request, const struct entry *e)
 {
+    bool has_date = e->last_modified_unix_s >= 0;
     if (e->status != 200 || (request->method != METHOD_GET && request->method != METHOD_HEAD))
         return false;
-    return conditional_is_not_modified(request, e->etag, e->last_modified_unix_s);
+    /* RFC 9111 section 4.3.2: without a Last-Modified the Date stands in for it */
+    return conditional_is_not_modified(request, e->etag,
+                                       has_date ? e->last_modified_unix_s : e->date_unix_s);
+}
+
+static enum range_result range_of(const struct head *request, const struct entry *e,
+                                  uint64_t *ret_first, uint64_t *ret_last)
+{
+    struct range_facts facts = {.etag = e->etag,
+                                .last_modified_unix_s = e->last_modified_unix_s,
+                                .length = e->status == 206 ? e->length : e->body.len};
+    if (e->status != 200 && e->status != 206)
+        return RANGE_WHOLE;
+    return range_judge(request, &facts, ret_first, ret_last);
+}
+
+static const char PART_START[] = "HTTP/1.1 206 Partial Content\r\n";
+
+void answer_shape(const struct head *request, const struct entry *e, struct answer_shape *ret)
+{
+    *ret = (struct answer_shape){.status = e->status, .head = e->head, .body = e->body};
+    if (is_not_modified(request, e)) {
+        ret->status = 304;
+        ret->head = e->head_304;
+        ret->body = span_of(NULL, 0);
+        return;
+    }
+    switch (range_of(request, e, &ret->first, &ret->last)) {
+    case RANGE_WHOLE:
+        break;
+    case RANGE_UNSATISFIABLE:
+        ret->status = 416;
+        ret->length = e->status == 206 ? e->length : e->body.len;
+        return;
+    case RANGE_PART:
+        ret->status = 206;
+        ret->length = e->status == 206 ? e->length : e->body.len;
+        ret->start = span_of(PART_START, sizeof(PART_START) - 1);
+        ret->head = span_of(e->head.p + e->status_line_len,
+                            e->head.len - e->status_line_len - e->length_line_len);
+        ret->body = span_of(e->body.p + (ret->first - e->first),
+                            (size_t)(ret->last - ret->first) + 1);
+        return;
+    }
+    if (request->method == METHOD_HEAD)
+        ret->body = span_of(NULL, 0);
 }
 
 /* A strong validator where the app gives none, so that clients of legacy apps get their 304s. */
@@ -180,33 +254,51 @@ static struct span make_etag(const struct head *h, struct span body, char block[
     return span_of(block, 34);
 }
 
-struct entry *answer_entry_new(const struct head *h, struct entry_parts *parts)
+/* What judges an answer and goes no further: needed again when it is validated. */
+static void add_hidden(const struct head *h, struct buf *out)
+{
+    for (unsigned i = 0; i < h->field_count; i++)
+        if (h->fields[i].id == FIELD_LARDER_CACHE_CONTROL)
+            add_line(out, h->fields[i].name, h->fields[i].value);
+}
+
+struct entry *answer_entry_new(const struct head *h, bool has_cookies, struct entry_parts *parts)
 {
     char etag_block[40];
     struct span etag = make_etag(h, parts->body, etag_block);
     cleanup(buf_fini) struct buf head;
     cleanup(buf_fini) struct buf head_304;
+    cleanup(buf_fini) struct buf hidden;
     buf_init(&head, 256 * 1024);
     buf_init(&head_304, 256 * 1024);
-    answer_head_format(h, true, true, &head);
+    buf_init(&hidden, 256 * 1024);
+    answer_head_format(h, !has_cookies, true, &head);
+    add_hidden(h, &hidden);
     if (etag.len && !head_field(h, FIELD_ETAG))
         add_line(&head, SPAN_LIT("ETag"), etag);
+    size_t before = head.len;
     if (status_has_body(h->status, METHOD_GET)) {
         buf_add_str(&head, "Content-Length: ");
         buf_add_u64(&head, parts->body.len);
         buf_add_str(&head, "\r\n");
     }
     format_304(h, etag, &head_304);
-    if (head.failed || head_304.failed)
+    if (head.failed || head_304.failed || hidden.failed)
         return NULL;
     const struct field *lm = head_field(h, FIELD_LAST_MODIFIED);
+    const struct field *date = head_field(h, FIELD_DATE);
     parts->last_modified_unix_s = -1;
+    if (!date || !date_parse(date->value, unix_now_ms() / 1000, &parts->date_unix_s))
+        parts->date_unix_s = unix_now_ms() / 1000;
     if (lm && !date_parse(lm->value, unix_now_ms() / 1000, &parts->last_modified_unix_s))
         parts->last_modified_unix_s = -1;
     parts->kind = ENTRY_RESPONSE;
     parts->status = (uint16_t)h->status;
     parts->head = buf_span(&head);
     parts->head_304 = buf_span(&head_304);
+    parts->hidden = buf_span(&hidden);
+    parts->length_line_len = head.len - before;
     parts->etag = etag;
+    parts->is_etag_ours = !head_field(h, FIELD_ETAG);
     return entry_new(parts);
 }

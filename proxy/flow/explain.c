@@ -260,8 +260,8 @@ static void write_freshness(struct json_writer *w, const struct route *r)
 {
     json_write_object(w, "freshness");
     json_write_u64(w, "ttl_ms", r->fresh.ttl_ms);
-    json_write_u64(w, "stale_while_revalidate_ms", r->while_ms);
-    json_write_u64(w, "stale_if_error_ms", r->error_ms);
+    json_write_u64(w, "stale_while_revalidate_ms", r->fresh.while_ms);
+    json_write_u64(w, "stale_if_error_ms", r->fresh.error_ms);
     json_write_object_end(w);
 }
 

@@ -3,31 +3,9 @@
  * own, the flight lands at once, so that nobody queues behind it, and the fetch becomes the stream
  * of the client that led it. An answer that is nobody's own but may not be stored either (an error,
  * a condition of the route) is shared by those who wait for it. */
-#include "flow-internal.h"
-
-#include <larder/http/vary.h>
+#include "fetch-internal.h"
 
 #include <stdlib.h>
-
-struct fetch {
-    struct list link;
-    struct worker *w;
-    struct lookup l; /* route, captures and values; its key is the flight's */
-    enum fetch_mode mode;
-    bool is_refresh;
-    struct exchange *exchange;
-    struct flow *client;   /* NULL once it has left */
-    struct flight *flight; /* NULL once landed */
-    struct entry *old;     /* what may be served stale in its place */
-    struct evbuffer *body;
-    const struct head *response; /* the exchange's */
-    enum store_verdict verdict;  /* of the head: STORE_YES, or why it is collected to be shared */
-    uint64_t lifetime_ms, age_ms, wait_us;
-    char *request_text; /* the leader's head: judged and varied by when the answer comes */
-    struct head *request;
-    char *request_body;
-    size_t request_body_len;
-};
 
 static void fetch_free(struct fetch *f)
 {
@@ -40,10 +18,12 @@ static void fetch_free(struct fetch *f)
     free(f->request_text);
     free(f->request);
     free(f->request_body);
+    free((void *)f->plain_head.p);
+    merged_fini(&f->merged);
     free(f);
 }
 
-static struct route_counters *counters(const struct fetch *f)
+struct route_counters *fetch_counters(const struct fetch *f)
 {
     return &f->w->routes[f->l.route->index];
 }
@@ -66,11 +46,11 @@ static void end_old(struct fetch *f)
         store_drop(f->w->store, f->old);
 }
 
-static void refresh_failed(struct fetch *f)
+void fetch_note_failed_refresh(struct fetch *f)
 {
     if (!f->is_refresh)
         return;
-    count(&counters(f)->refresh_failures);
+    count(&fetch_counters(f)->refresh_failures);
     if (f->old)
         store_refresh_failed(f->old, mono_now_ms(), f->w->config->cache.retry_ms);
 }
@@ -97,7 +77,7 @@ static void land_unstorable(struct fetch *f)
     cleanup(entry_unrefp) struct entry *marker = pass_marker(f, now);
     struct flight_result r = {.outcome = FLIGHT_UNSTORABLE};
     end_old(f);
-    refresh_failed(f);
+    fetch_note_failed_refresh(f);
     (void)store_land(f->w->store, take(f->flight), &r, &marker, marker ? 1 : 0, now);
 }
 
@@ -117,15 +97,17 @@ static enum store_verdict judge_head(struct fetch *f)
 {
     const struct route_switch *s = &f->w->shared->switches[f->l.route->index];
     struct fresh_policy policy = f->l.route->fresh;
-    /* whose answer it is has been asked of the request (lookup_may_share): the key tells, or the
-       route says that it is nobody's */
-    policy.share_authorized = true;
+    struct fresh_case c = {.policy = &policy,
+                           .request = f->request,
+                           .response = f->response,
+                           .has_credentials = lookup_is_personal(f->l.route, f->request),
+                           .now_unix_s = unix_now_ms() / 1000,
+                           .delay_ms = f->wait_us / 1000};
     if (atomic_load_explicit(&s->has_ttl, memory_order_relaxed)) {
         policy.has_ttl = true;
         policy.ttl_ms = s->ttl_ms;
     }
-    return fresh_judge(&policy, f->request, f->response, unix_now_ms() / 1000, &f->lifetime_ms,
-                       &f->age_ms);
+    return fresh_judge(&c, &f->fresh);
 }
 
 /* An app's failure is one for all who wait: they share it instead of repeating it. */
@@ -135,28 +117,87 @@ static bool is_shared_failure(const struct fetch *f)
            (f->verdict == STORE_NO_STATUS || f->verdict == STORE_NO_TTL);
 }
 
+static bool start_exchange(struct fetch *f, const struct exchange_request *req);
+
+static void on_interim(void *arg, const struct head *h)
+{
+    struct fetch *f = arg;
+    if (f->client)
+        flow_on_interim(f->client, h);
+}
+
+static void release_entry(const void *data, size_t len, void *entry)
+{
+    (void)data;
+    (void)len;
+    entry_unref(entry);
+}
+
+/* A 304 to our own question: with the stored answer it makes a whole one. False: it tells of
+ * something else, or there is no memory. */
+static bool take_confirmation(struct fetch *f, const struct head *h)
+{
+    if (!validate_is_same(f->old, h) || validate_merge(f->old, h, &f->merged) != ERR_OK)
+        return false;
+    f->response = f->merged.head;
+    count(&fetch_counters(f)->revalidated);
+    struct span body = f->old->body;
+    if (body.len && evbuffer_add_reference(f->body, body.p, body.len, release_entry,
+                                           entry_ref(f->old)) != 0) {
+        entry_unref(f->old);
+        return false;
+    }
+    return true;
+}
+
+/* The question was not understood: the whole answer is asked for, and nothing else. */
+static void ask_plainly(struct fetch *f)
+{
+    struct exchange_request req = {.head = f->plain_head,
+                                   .method = f->method,
+                                   .body_kind =
+                                       f->request_body_len ? EXCHANGE_WHOLE_BODY : EXCHANGE_NO_BODY,
+                                   .body = span_of(f->request_body, f->request_body_len),
+                                   .first_byte_timeout_ms = f->first_byte_timeout_ms};
+    exchange_cancel(take(f->exchange));
+    f->is_conditional = false;
+    if (start_exchange(f, &req))
+        return;
+    struct flight_result r = {.outcome = FLIGHT_FAILED, .error = UPSTREAM_BAD_ANSWER};
+    (void)store_land(f->w->store, take(f->flight), &r, NULL, 0, mono_now_ms());
+    if (f->client)
+        flow_on_landed(f->client, &r, false, STORE_YES);
+    fetch_free(f);
+}
+
 static void on_head(void *arg, const struct head *h)
 {
     struct fetch *f = arg;
     f->response = h;
+    f->upstream_status = h->status;
     f->wait_us = exchange_wait_us(f->exchange);
+    if (f->is_conditional && h->status == 304 && !take_confirmation(f, h)) {
+        ask_plainly(f);
+        return;
+    }
     if (f->mode == FETCH_STREAM) {
         flow_on_stream_head(f->client, h, STORE_YES);
         return;
     }
     f->verdict = judge_head(f);
+    h = f->response; /* a merged one, perhaps */
     bool is_too_large = h->has_content_length && h->content_length > max_object(f);
     if ((f->verdict == STORE_YES || is_shared_failure(f)) && !is_too_large)
         return; /* collect */
-    count(f->verdict == STORE_YES ? &counters(f)->refused_too_large
-                                  : &counters(f)->refused[f->verdict]);
+    count(f->verdict == STORE_YES ? &fetch_counters(f)->refused_too_large
+                                  : &fetch_counters(f)->refused[f->verdict]);
     land_unstorable(f);
     go_stream(f, f->verdict);
 }
 
 static void give_up_collecting(struct fetch *f)
 {
-    count(&counters(f)->refused_too_large);
+    count(&fetch_counters(f)->refused_too_large);
     land_unstorable(f);
 }
 
@@ -174,186 +215,6 @@ static void on_body(void *arg)
     go_stream(f, STORE_YES); /* the client takes what has been collected; f may be gone */
 }
 
-/* The names by which the answer varies, with the key it is stored under; false: too long. */
-static bool variant_of(struct fetch *f, struct buf *names, struct buf *text,
-                       struct cache_key *ret_key)
-{
-    const struct cache_key *k = flight_key(f->flight);
-    struct lookup l;
-    cache_key_init(&l.key, span_of(k->text.p, k->primary_len));
-    if (!f->l.route->vary_ignored && !vary_names(f->response, names))
-        return false;
-    if (names->len == 0) {
-        buf_add_span(text, l.key.text);
-        cache_key_init(ret_key, buf_span(text));
-        return !text->failed;
-    }
-    return !names->failed && lookup_variant_key(&l, f->request, buf_span(names), text, ret_key);
-}
-
-/* A marker lives as long as the longest of its variants may be served. */
-static struct entry *vary_marker(const struct fetch *f, struct span names, const struct entry *e,
-                                 mono_ms now)
-{
-    struct cache_key key;
-    const struct cache_key *k = flight_key(f->flight);
-    const struct tag_set *tags = flight_tags(f->flight);
-    cache_key_init(&key, span_of(k->text.p, k->primary_len));
-    struct entry_parts parts = {.kind = ENTRY_VARY,
-                                .route = f->l.route->index,
-                                .key = &key,
-                                .tags = tags->tag,
-                                .tag_count = tags->count,
-                                .began = flight_began(f->flight),
-                                .stored_mono_ms = now,
-                                .lifetime_ms = entry_over_ms(e) - now,
-                                .last_modified_unix_s = -1,
-                                .body = names};
-    return entry_new(&parts);
-}
-
-/* What a later request needs in order to bring the same answer for anybody. */
-static bool is_refetchable(const struct fetch *f)
-{
-    const struct route *r = f->l.route;
-    bool has_secret = false;
-    for (unsigned i = 0; i < r->param_count; i++)
-        has_secret |= r->params[i].secret || r->params[i].source == PARAM_HEADER ||
-                      r->params[i].source == PARAM_COOKIE;
-    return f->request->method == METHOD_GET && !has_secret && r->identity_count == 0;
-}
-
-static bool has_secret_target(const struct route *r)
-{
-    for (unsigned i = 0; i < r->param_count + r->identity_count; i++)
-        if (r->params[i].secret &&
-            (r->params[i].source == PARAM_QUERY || r->params[i].source == PARAM_PATH))
-            return true;
-    return false;
-}
-
-static struct entry *make_entry(struct fetch *f, const struct cache_key *key, struct span body,
-                                const struct judged *judged, mono_ms now)
-{
-    uint64_t while_ms = f->l.route->while_ms, error_ms = f->l.route->error_ms;
-    fresh_stale_windows(&f->l.route->fresh, f->response, &while_ms, &error_ms);
-    struct span no_span = span_of(NULL, 0);
-    struct entry_parts parts = {.route = f->l.route->index,
-                                .key = key,
-                                .tags = judged->tags,
-                                .tag_count = judged->tag_count,
-                                .tag_text = buf_span(&judged->tag_text),
-                                .began = flight_began(f->flight),
-                                .stored_mono_ms = now,
-                                .age_at_store_ms = f->age_ms,
-                                .lifetime_ms = judged->lifetime_ms,
-                                .while_ms = while_ms,
-                                .error_ms = error_ms,
-                                .fetch_us = f->wait_us,
-                                .body = body,
-                                .target =
-                                    has_secret_target(f->l.route) ? no_span : f->request->target,
-                                .host = f->request->host,
-                                .is_refetchable = is_refetchable(f),
-                                .value_count = judged->value_count,
-                                .value = judged->value};
-    return answer_entry_new(f->response, &parts);
-}
-
-static struct json_doc *request_json(const struct fetch *f)
-{
-    enum { DEPTH = 64 };
-    struct json_doc *doc = NULL;
-    if (f->request_body_len &&
-        json_parse(span_of(f->request_body, f->request_body_len), NULL, 0, DEPTH, &doc, NULL))
-        return NULL;
-    return doc;
-}
-
-static void judge(struct fetch *f, struct judged *ret)
-{
-    cleanup(json_doc_freep) struct json_doc *doc = request_json(f);
-    struct route_request req =
-        lookup_request(f->w->shared, &f->l, f->request,
-                       span_of(f->request_body, f->request_body_len), doc ? json_root(doc) : NULL);
-    struct judge j = {.w = f->w,
-                      .route = f->l.route,
-                      .request_values = &f->l,
-                      .tags = flight_tags(f->flight),
-                      .request = &req,
-                      .response = f->response,
-                      .body = f->body,
-                      .lifetime_ms = f->lifetime_ms};
-    judge_answer(&j, ret);
-    if (f->verdict != STORE_YES)
-        ret->verdict = f->verdict;
-}
-
-static void count_landed(struct fetch *f, const struct judged *judged, enum err_code stored)
-{
-    struct route_counters *c = counters(f);
-    if (judged->verdict != STORE_YES) {
-        count(&c->refused[judged->verdict]);
-    } else if (stored == ERR_TOO_LARGE) {
-        count(&c->refused_too_large);
-    } else if (stored) {
-        count(&c->refused_overtaken);
-    } else {
-        count(&c->stored);
-        for (unsigned i = 0; i < f->l.value_count; i++)
-            count_add(&f->w->values[f->l.value[i]].stored, 1);
-    }
-}
-
-/* What is landed: the answer, and what of it is stored. */
-struct landing {
-    struct entry *entry, *marker;
-    struct judged judged;
-};
-
-static void land(struct fetch *f, const struct landing *l, mono_ms now)
-{
-    bool is_stored = l->entry && l->judged.verdict == STORE_YES;
-    struct flight_result r = {.outcome = l->entry ? FLIGHT_ANSWER : FLIGHT_FAILED,
-                              .entry = l->entry,
-                              .vary = l->marker,
-                              .error = UPSTREAM_BAD_ANSWER};
-    struct entry *entries[2] = {l->entry, l->marker};
-    unsigned count_stored = is_stored ? (l->marker ? 2 : 1) : 0;
-    if (!is_stored)
-        refresh_failed(f);
-    enum err_code stored = store_land(f->w->store, take(f->flight), &r, entries, count_stored, now);
-    count_landed(f, &l->judged, stored);
-    if (f->client)
-        flow_on_landed(f->client, &r, is_stored && !stored, l->judged.verdict);
-}
-
-/* The collected answer becomes an entry; the flight lands with it. */
-static void land_answer(struct fetch *f)
-{
-    char names_block[1024], text_block[KEY_BYTES_MAX];
-    struct buf names, text;
-    struct cache_key key;
-    struct landing l = {0};
-    mono_ms now = mono_now_ms();
-    buf_init_fixed(&names, names_block, sizeof(names_block));
-    buf_init_fixed(&text, text_block, sizeof(text_block));
-    judge(f, &l.judged);
-    size_t len = evbuffer_get_length(f->body);
-    struct span body = span_of((const char *)evbuffer_pullup(f->body, -1), len);
-    if (variant_of(f, &names, &text, &key))
-        l.entry = make_entry(f, &key, body, &l.judged, now);
-    if (l.entry && names.len) {
-        l.marker = vary_marker(f, buf_span(&names), l.entry, now);
-        if (!l.marker)
-            entry_unref(take(l.entry));
-    }
-    land(f, &l, now);
-    entry_unref(l.entry);
-    entry_unref(l.marker);
-    judged_fini(&l.judged);
-}
-
 static void on_end(void *arg)
 {
     struct fetch *f = arg;
@@ -366,7 +227,7 @@ static void on_end(void *arg)
             flow_on_stream_head(f->client, f->response, STORE_YES);
     }
     if (f->mode == FETCH_COLLECT)
-        land_answer(f);
+        fetch_land(f);
     else if (f->client)
         flow_on_stream_end(f->client);
     fetch_free(f);
@@ -376,10 +237,10 @@ static void on_error(void *arg, enum upstream_error error)
 {
     struct fetch *f = arg;
     f->exchange = NULL;
-    count(&counters(f)->upstream_errors);
+    count(&fetch_counters(f)->upstream_errors);
     if (f->mode == FETCH_COLLECT) {
         struct flight_result r = {.outcome = FLIGHT_FAILED, .error = (int)error};
-        refresh_failed(f);
+        fetch_note_failed_refresh(f);
         (void)store_land(f->w->store, take(f->flight), &r, NULL, 0, mono_now_ms());
         if (f->client)
             flow_on_landed(f->client, &r, false, STORE_YES);
@@ -396,11 +257,18 @@ static void on_writable(void *arg)
         flow_on_writable(f->client);
 }
 
-static const struct exchange_ops fetch_ops = {.on_head = on_head,
+static const struct exchange_ops fetch_ops = {.on_interim = on_interim,
+                                              .on_head = on_head,
                                               .on_body = on_body,
                                               .on_end = on_end,
                                               .on_writable = on_writable,
                                               .on_error = on_error};
+
+static bool start_exchange(struct fetch *f, const struct exchange_request *req)
+{
+    f->exchange = exchange_start(f->w->pools[f->l.route->upstream], req, &fetch_ops, f);
+    return f->exchange != NULL;
+}
 
 static char *copy_text(struct span s)
 {
@@ -447,11 +315,15 @@ struct fetch *fetch_start(const struct fetch_start *s)
     f->body = evbuffer_new();
     if (!f->body || (s->flight && !copy_request(f, s)))
         goto fail;
-    f->exchange = exchange_start(s->w->pools[f->l.route->upstream], &s->exchange, &fetch_ops, f);
-    if (!f->exchange)
+    f->is_conditional = s->plain_head.len > 0;
+    f->method = s->exchange.method;
+    f->first_byte_timeout_ms = s->exchange.first_byte_timeout_ms;
+    if (f->is_conditional)
+        f->plain_head = span_of(copy_text(s->plain_head), s->plain_head.len);
+    if ((f->is_conditional && !f->plain_head.p) || !start_exchange(f, &s->exchange))
         goto fail;
     list_push_back(&s->w->fetches, &f->link);
-    count(&counters(f)->fetches);
+    count(&fetch_counters(f)->fetches);
     f->is_refresh = !s->client;
     if (f->is_refresh)
         s->w->refreshing++;
@@ -494,6 +366,11 @@ struct exchange *fetch_exchange(struct fetch *f)
 struct evbuffer *fetch_body(struct fetch *f)
 {
     return f->body;
+}
+
+unsigned fetch_status(const struct fetch *f)
+{
+    return f->upstream_status;
 }
 
 uint64_t fetch_wait_us(const struct fetch *f)

@@ -11,6 +11,7 @@
  * judge.c    may a collected answer be stored, how long, and with which tags
  * refresh.c  fetches in the background, while an answer is served
  * write.c    what an accepted write takes back
+ * validate.c asking the upstream whether a stored answer still holds
  */
 #ifndef LARDER_FLOW_INTERNAL_H
 #define LARDER_FLOW_INTERNAL_H
@@ -80,16 +81,25 @@ void lookup_tags(const struct shared *s, struct lookup *l, const struct head *h,
 /* The variant's key behind the primary one of <l>; false: too long. */
 bool lookup_variant_key(const struct lookup *l, const struct head *h, struct span names,
                         struct buf *text, struct cache_key *ret_key);
-/* store_lookup() through a VARY marker. */
+/* store_lookup(), or store_peek(), through a VARY marker. */
+enum lookup_depth { LOOKUP_USABLE, LOOKUP_KEPT };
 enum store_result lookup_find(struct worker *w, const struct lookup *l, const struct head *h,
-                              struct entry **ret_entry);
+                              enum lookup_depth depth, struct entry **ret_entry);
+/* In mode http: does the request bear credentials of which its key says nothing? */
+bool lookup_is_personal(const struct route *r, const struct head *h);
+/* In mode http: may <e> answer the request as it is? Its Cache-Control and its credentials have a
+ * say. */
+bool lookup_may_reuse(const struct route *r, const struct head *h, const struct entry *e,
+                      mono_ms now);
 
 /* answer.c */
 void request_id_make(struct worker *w, const struct head *h, const struct gate *g, struct buf *out);
 /* The lines that differ each time: Age, Cache-Status (RFC 9211; a hit's where <status> is empty),
  * request id, Connection and the empty line. */
+struct answer_shape;
 struct answer_lines {
     const struct entry *entry;
+    const struct answer_shape *shape;
     struct span cache_status, id;
     const char *detail; /* behind a hit's status; NULL: none */
     bool close, keep_alive_10;
@@ -98,10 +108,17 @@ void answer_lines_format(const struct answer_lines *l, mono_ms now, struct buf *
 /* Response head for clients, without framing, Age, Cache-Status, Connection and empty line. */
 void answer_head_format(const struct head *h, bool strip_set_cookie, bool for_store,
                         struct buf *out);
-/* True: answer 304. */
-bool answer_is_not_modified(const struct head *request, const struct entry *e);
+/* The whole head of an interim answer. */
+void answer_interim_format(const struct head *h, struct buf *out);
+/* What of a stored answer goes to this request: all, its 304, one part of it, or (416) none. */
+struct answer_shape {
+    unsigned status;
+    struct span start, head, body; /* start: the status line, where it is not head's own */
+    uint64_t first, last, length;  /* of a part: RFC 9110 section 14.4; of a 416: length */
+};
+void answer_shape(const struct head *request, const struct entry *e, struct answer_shape *ret);
 /* The entry of a whole answer; what is not of the head comes in <parts>, which is completed. */
-struct entry *answer_entry_new(const struct head *h, struct entry_parts *parts);
+struct entry *answer_entry_new(const struct head *h, bool has_cookies, struct entry_parts *parts);
 
 /* forward.c: the whole head with framing, for the upstream */
 struct forward {
@@ -111,10 +128,27 @@ struct forward {
     const struct route *route;
     struct span id;
     bool is_fetch; /* for the cache: the whole answer, without the client's conditions */
+    bool is_looked_into; /* its body: only encodings that can be unpacked are asked for */
+    const struct entry *validate; /* ask whether this still holds; NULL: no */
     bool body_chunked, has_body;
     uint64_t body_bytes;
 };
 void forward_head_format(const struct forward *f, struct buf *out);
+
+/* validate.c */
+struct merged {
+    struct buf text;
+    struct head *head; /* NULL: none; points into text */
+};
+/* The head that <e> has once a 304, or the answer to a HEAD, has confirmed it. ERR_NOMEM or
+ * ERR_SYNTAX; then *ret needs no merged_fini(). */
+must_check enum err_code validate_merge(const struct entry *e, const struct head *news,
+                                        struct merged *ret);
+void merged_fini(struct merged *m);
+/* Do the validators of <h> tell of the representation that <e> holds? */
+bool validate_is_same(const struct entry *e, const struct head *h);
+/* The first field <name> of the stored head; empty: none. */
+struct span validate_stored_field(const struct entry *e, struct span name);
 
 /* plan.c */
 struct body_values;
@@ -168,6 +202,7 @@ struct fetch_start {
     struct flight *flight;  /* NULL: streamed, not stored */
     struct entry *old;      /* what may be served stale meanwhile, or NULL; a reference is taken */
     struct span request_text; /* the leader's head; copied for a flight */
+    struct span plain_head;   /* where <old> is validated: the exchange's head without that */
     struct span body;         /* its body, where the key was made of it; copied */
     struct exchange_request exchange;
 };
@@ -177,6 +212,7 @@ void fetch_leave(struct fetch *f);
 /* Ends what is fetched for no client. */
 void fetch_abandon_all(struct worker *w);
 struct exchange *fetch_exchange(struct fetch *f); /* NULL: it has ended */
+unsigned fetch_status(const struct fetch *f);     /* as the upstream said it; 0: not yet */
 struct evbuffer *fetch_body(struct fetch *f);
 uint64_t fetch_wait_us(const struct fetch *f);
 /* An upstream's failure that RFC 5861 lets a stale answer hide. */
@@ -212,6 +248,7 @@ void count_values(struct worker *w, const uint16_t *numbers, unsigned count,
 /* flow.c: called by fetch.c */
 void flow_on_landed(struct flow *f, const struct flight_result *r, bool is_stored,
                     enum store_verdict verdict);
+void flow_on_interim(struct flow *f, const struct head *h);
 void flow_on_stream_head(struct flow *f, const struct head *h, enum store_verdict verdict);
 void flow_on_stream_body(struct flow *f);
 void flow_on_stream_end(struct flow *f);

@@ -31,7 +31,7 @@ static const struct {
                        TO(FLOW_STREAM)},
     [FLOW_PASS] = {"pass", flow_step_pass, TO(FLOW_STREAM) | TO(FLOW_FAIL)},
     [FLOW_STREAM] = {"stream", flow_step_stream, TO(FLOW_FAIL) | TO(FLOW_DONE)},
-    [FLOW_DELIVER] = {"deliver", flow_step_deliver, TO(FLOW_DONE)},
+    [FLOW_DELIVER] = {"deliver", flow_step_deliver, TO(FLOW_FAIL) | TO(FLOW_DONE)},
     [FLOW_FAIL] = {"fail", flow_step_fail, TO(FLOW_DONE)},
 };
 
@@ -267,6 +267,9 @@ static enum flow_state step_wait(struct flow *f)
         f->is_coalesced = false;
         return FLOW_LOOKUP;
     case FLIGHT_ANSWER:
+        if (!f->is_led && lookup_is_personal(f->l.route, f->head) &&
+            !(f->entry->flags & FRESH_FOR_AUTHORIZED))
+            return bypass(f, REASON_AUTHORIZATION);
         if (flow_is_our_variant(f))
             return FLOW_DELIVER;
         f->is_coalesced = false; /* another variant's flight: ask anew */

@@ -73,8 +73,8 @@ struct flow {
     struct problem problem;
     char detail[256];
     const char *outcome;
-    unsigned status;
-    uint64_t body_bytes, upstream_us, age_s;
+    unsigned status, upstream_status;
+    uint64_t body_bytes, upstream_us, age_s, unsatisfied_length;
 };
 
 void flow_run(struct flow *f);

@@ -1,6 +1,8 @@
 /* The store's side of a flow: begin, lead or join a flight, and what it brings. */
 #include "flow.h"
 
+#include <larder/http/reuse.h>
+
 #include <stdlib.h>
 
 static void on_letter(struct letter *l)
@@ -40,6 +42,7 @@ void flow_on_landed(struct flow *f, const struct flight_result *r, bool is_store
                     enum store_verdict verdict)
 {
     f->upstream_us = fetch_wait_us(f->fetch);
+    f->upstream_status = fetch_status(f->fetch);
     f->fetch = NULL; /* it ends with this call */
     f->is_landed = true;
     f->landed = r->outcome;
@@ -81,16 +84,21 @@ static void note_miss(struct flow *f, enum store_miss miss)
     f->miss = miss;
 }
 
-/* A warm job wants it new: the answer is fetched again, unless somebody does so already. */
-static enum flow_state fetch_anew(struct flow *f, struct entry *e)
+/* A warm job wants it new, or the client wants it validated: the upstream is asked, unless somebody
+ * does so already. */
+static enum flow_state fetch_anew(struct flow *f, struct entry *e, enum reason why)
 {
     struct flight *flight = NULL;
     lookup_tags(f->w->shared, &f->l, f->head, flow_whole_body(f), flow_json(f));
     if (store_refresh(f->w->store, e, &f->l.tags, mono_now_ms(), &flight) != STORE_LEAD) {
-        f->entry = e;
-        return FLOW_DELIVER;
+        if (why == REASON_WARM) {
+            f->entry = e;
+            return FLOW_DELIVER;
+        }
+        entry_unref(e);
+        return pass(f, why, NULL); /* what is on its way may have begun before the request */
     }
-    f->reason = REASON_WARM;
+    f->reason = why;
     f->stale = e;
     return flow_lead(f, flight);
 }
@@ -98,7 +106,7 @@ static enum flow_state fetch_anew(struct flow *f, struct entry *e)
 static enum flow_state serve(struct flow *f, struct entry *e, bool is_stale)
 {
     if (f->wants_new)
-        return fetch_anew(f, e);
+        return fetch_anew(f, e, REASON_WARM);
     f->entry = e;
     bool is_due = is_stale || refresh_is_due(f->w, f->l.route, e, mono_now_ms());
     if (is_stale)
@@ -185,7 +193,7 @@ static enum flow_state begin_with(struct flow *f, const struct cache_key *key, b
     case STORE_ALONE:
         note_miss(f, begun.miss);
         f->stale = begun.entry;
-        if (rc == STORE_ALONE) {
+        if (rc == STORE_ALONE && !begun.entry) {
             f->reason = REASON_HIT_FOR_MISS;
             count(&c->hit_for_miss);
         }
@@ -198,9 +206,50 @@ static enum flow_state begin_with(struct flow *f, const struct cache_key *key, b
     }
 }
 
+/* Mode http, and the client has a say: what is stored decides what can be done for it. FLOW_LOOKUP:
+ * nothing special, the store begins as always. */
+static enum flow_state look_first(struct flow *f)
+{
+    struct cache_control cc = {.flags = 0};
+    const struct route *r = f->l.route;
+    struct entry *e = NULL;
+    if (!r->request_cc_ignored)
+        reuse_request_parse(f->head, &cc);
+    enum store_result found = lookup_find(f->w, &f->l, f->head, LOOKUP_KEPT, &e);
+    if (e && lookup_may_reuse(r, f->head, e, mono_now_ms())) {
+        f->is_stale = found == STORE_KEPT;
+        if (!f->is_stale)
+            return serve(f, e, found == STORE_STALE);
+        f->entry = e;
+        f->reason = REASON_MAX_STALE;
+        return FLOW_DELIVER;
+    }
+    note_miss(f, e ? STORE_MISS_EXPIRED : STORE_MISS_ABSENT);
+    bool is_validated = e && found != STORE_KEPT && !lookup_is_personal(r, f->head);
+    bool is_passed = f->head->method == METHOD_HEAD || head_field(f->head, FIELD_RANGE);
+    if (cc.flags & CC_ONLY_IF_CACHED || cc.flags & CC_NO_STORE || is_passed || !is_validated) {
+        bool is_personal = e && found != STORE_KEPT;
+        entry_unref(e);
+        if (cc.flags & CC_ONLY_IF_CACHED)
+            return flow_fail(f, 504, "only-if-cached",
+                             "the request asks for a stored answer only, and there is none");
+        if (cc.flags & CC_NO_STORE)
+            return pass(f, REASON_NO_STORE, NULL);
+        if (is_passed)
+            return f->head->method == METHOD_HEAD ? FLOW_PASS : pass(f, REASON_RANGE, NULL);
+        return is_personal ? pass(f, REASON_AUTHORIZATION, NULL) : FLOW_LOOKUP;
+    }
+    return fetch_anew(f, e, REASON_REQUEST);
+}
+
 enum flow_state flow_begin(struct flow *f)
 {
     entry_unref(take(f->stale)); /* of an earlier turn */
+    if (f->l.route->fresh.is_http && !f->is_warm) {
+        enum flow_state first = look_first(f);
+        if (first != FLOW_LOOKUP)
+            return first;
+    }
     lookup_tags(f->w->shared, &f->l, f->head, flow_whole_body(f), flow_json(f));
     enum flow_state next = begin_with(f, &f->l.key, false);
     if (next != FLOW_LOOKUP)

@@ -38,27 +38,32 @@ enum flow_state flow_step_deliver(struct flow *f)
     if (f->is_stale)
         format_stale_status(f, mono_now_ms(), &status);
     else if (f->is_led || f->is_coalesced)
-        flow_cache_status_format(f, e->status, &status);
+        flow_cache_status_format(f, f->upstream_status ? f->upstream_status : e->status, &status);
     mono_ms now = mono_now_ms();
-    bool is_304 = answer_is_not_modified(f->head, e);
+    struct answer_shape shape;
+    answer_shape(f->head, e, &shape);
+    if (shape.status == 416) {
+        f->unsatisfied_length = shape.length;
+        return flow_fail(f, 416, "range", "the range begins behind the end of what there is");
+    }
     bool close = gate_must_close(f->gate);
     struct answer_lines parts = {
         .entry = e,
+        .shape = &shape,
         .cache_status = buf_span(&status),
         .detail = f->reason == REASON_WHILE_REVALIDATE ? reason_name(f->reason) : NULL,
         .id = buf_span(&f->id),
         .close = close,
         .keep_alive_10 = f->head->minor == 0};
     answer_lines_format(&parts, now, &lines);
-    struct span head = is_304 ? e->head_304 : e->head;
-    f->status = is_304 ? 304 : e->status;
+    f->status = shape.status;
     f->age_s = entry_age_s(e, now);
-    gate_write_ref(f->gate, head.p, head.len, release_entry, entry_ref(e));
+    f->body_bytes = shape.body.len;
+    gate_write(f->gate, shape.start.p, shape.start.len);
+    gate_write_ref(f->gate, shape.head.p, shape.head.len, release_entry, entry_ref(e));
     gate_write(f->gate, lines.p, lines.len);
-    if (!is_304 && f->head->method != METHOD_HEAD && e->body.len > 0) {
-        f->body_bytes = e->body.len;
-        gate_write_ref(f->gate, e->body.p, e->body.len, release_entry, entry_ref(e));
-    }
+    if (shape.body.len > 0)
+        gate_write_ref(f->gate, shape.body.p, shape.body.len, release_entry, entry_ref(e));
     flow_log(f);
     gate_finish(f->gate, close);
     return FLOW_DONE;
@@ -92,6 +97,9 @@ enum flow_state flow_step_fail(struct flow *f)
     buf_add_str(&status, "X-Request-Id: ");
     buf_add_span(&status, buf_span(&f->id));
     buf_add_str(&status, "\r\n");
+    if (f->problem.status == 416)
+        buf_add_fmt(&status, "Content-Range: bytes */%llu\r\n",
+                    (unsigned long long)f->unsatisfied_length);
     bool has_body = gate_body_state(f->gate) != BODY_NONE && gate_body_state(f->gate) != BODY_WHOLE;
     bool close = gate_must_close(f->gate) || has_body;
     f->problem.close = close;

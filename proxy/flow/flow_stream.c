@@ -11,6 +11,11 @@ static const char *fwd_word(const struct flow *f)
         return "method";
     case REASON_EXPIRED:
         return "stale";
+    case REASON_REQUEST:
+    case REASON_NO_STORE:
+        return "request";
+    case REASON_RANGE:
+        return "partial";
     case REASON_INVALIDATED:
     case REASON_WARM:
         return "miss";
@@ -55,6 +60,14 @@ static bool upload_pieces_left(const struct flow *f)
     return gate_body_state(f->gate) != BODY_NONE && !f->is_body_whole;
 }
 
+/* The stored answer, where the upstream can be asked whether it still holds. */
+static const struct entry *validated(const struct flow *f, const struct flight *flight)
+{
+    bool is_get = f->head->method == METHOD_GET || f->head->method == METHOD_HEAD;
+    return flight && f->stale && is_get && !f->wants_new && entry_has_validator(f->stale) ? f->stale
+                                                                                        : NULL;
+}
+
 /* Formats the request's head and starts the exchange; with a flight it is for the cache. */
 bool flow_start_fetch(struct flow *f, struct flight *flight)
 {
@@ -66,18 +79,24 @@ bool flow_start_fetch(struct flow *f, struct flight *flight)
     if (!is_streamed && whole_len > 0)
         whole = span_of((const char *)evbuffer_pullup(f->body, -1), whole_len);
     cleanup(buf_fini) struct buf head;
+    cleanup(buf_fini) struct buf plain;
     buf_init(&head, 1024 * 1024);
+    buf_init(&plain, 1024 * 1024);
     struct forward forward = {.config = f->w->config,
                               .head = h,
                               .gate = f->gate,
                               .route = f->l.route,
                               .id = buf_span(&f->id),
                               .is_fetch = flight != NULL,
+                              .is_looked_into = f->w->shared->plans[f->l.route->index] != NULL,
                               .body_chunked = is_chunked,
                               .has_body = is_streamed || whole.len > 0,
                               .body_bytes = is_streamed ? h->content_length : whole.len};
+    forward.validate = validated(f, flight);
     forward_head_format(&forward, &head);
-    if (head.failed)
+    if (take(forward.validate))
+        forward_head_format(&forward, &plain);
+    if (head.failed || plain.failed)
         return false;
     enum method m = flight && h->method == METHOD_HEAD ? METHOD_GET : h->method;
     struct fetch_start s = {
@@ -87,6 +106,7 @@ bool flow_start_fetch(struct flow *f, struct flight *flight)
         .flight = flight,
         .old = f->stale,
         .request_text = gate_head_text(f->gate),
+        .plain_head = buf_span(&plain),
         .body = flight ? whole : span_of(NULL, 0),
         .exchange = {.head = buf_span(&head),
                      .method = m,
@@ -257,6 +277,18 @@ enum flow_state flow_step_stream(struct flow *f)
         f->is_ended = true;
     }
     return f->is_ended ? finish(f) : FLOW_PAUSE;
+}
+
+/* RFC 9110 section 15.2: passed on as it comes; 100 is said by who reads the body: the gate. */
+void flow_on_interim(struct flow *f, const struct head *h)
+{
+    if (h->status == 100 || f->head->minor == 0 || f->head_written)
+        return;
+    cleanup(buf_fini) struct buf out;
+    buf_init(&out, 128 * 1024);
+    answer_interim_format(h, &out);
+    if (!out.failed)
+        gate_write(f->gate, out.p, out.len);
 }
 
 void flow_on_stream_head(struct flow *f, const struct head *h, enum store_verdict verdict)

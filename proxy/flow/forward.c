@@ -134,11 +134,21 @@ static bool takes_gzip(const struct head *h)
     return false;
 }
 
-/* A fetch's answer may be looked into: only encodings that can be unpacked are asked for. */
+/* Of an answer that is looked into only encodings that can be unpacked are asked for. */
 static void add_accept_encoding(const struct forward *f, struct buf *out)
 {
     if (takes_gzip(f->head))
         add_field(out, "Accept-Encoding", SPAN_LIT("gzip"));
+}
+
+/* RFC 9111 section 4.3.1. */
+static void add_conditions(const struct entry *e, struct buf *out)
+{
+    struct span changed = validate_stored_field(e, SPAN_LIT("last-modified"));
+    if (e->etag.len && !e->is_etag_ours)
+        add_field(out, "If-None-Match", e->etag);
+    if (changed.len)
+        add_field(out, "If-Modified-Since", changed);
 }
 
 static bool is_left_out(const struct forward *f, const struct field *field)
@@ -151,7 +161,8 @@ static bool is_left_out(const struct forward *f, const struct field *field)
         return false;
     /* an answer that is nobody's must not depend on who asks */
     bool is_nobodys = f->route->identity == IDENTITY_NONE && field_is_credential(field);
-    return is_client_condition(field->id) || is_nobodys || field->id == FIELD_ACCEPT_ENCODING;
+    return is_client_condition(field->id) || is_nobodys ||
+           (f->is_looked_into && field->id == FIELD_ACCEPT_ENCODING);
 }
 
 void forward_head_format(const struct forward *f, struct buf *out)
@@ -174,8 +185,10 @@ void forward_head_format(const struct forward *f, struct buf *out)
         buf_add_span(out, field->value);
         buf_add_str(out, "\r\n");
     }
-    if (f->is_fetch)
+    if (f->is_fetch && f->is_looked_into)
         add_accept_encoding(f, out);
+    if (f->validate)
+        add_conditions(f->validate, out);
     add_forwarded(h, gate_peer(f->gate), is_trusted, out);
     add_via(h, out);
     add_field(out, "X-Request-Id", f->id);

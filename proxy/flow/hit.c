@@ -56,32 +56,34 @@ static void log_hit(struct worker *w, const struct gate *g, const struct head *h
 }
 
 static void answer_hit(struct worker *w, struct gate *g, const struct head *h,
-                       const struct lookup *l, struct entry *e, struct span id, bool is_stale)
+                       const struct lookup *l, struct entry *e, const struct answer_shape *shape,
+                       struct span id, bool is_stale)
 {
     char lines_block[512];
     struct buf lines;
     mono_ms now = mono_now_ms();
     buf_init_fixed(&lines, lines_block, sizeof(lines_block));
-    bool is_304 = answer_is_not_modified(h, e);
     bool close = gate_must_close(g);
     struct answer_lines parts = {.entry = e,
+                                 .shape = shape,
                                  .id = id,
                                  .close = close,
                                  .keep_alive_10 = h->minor == 0,
                                  .detail = is_stale ? reason_name(REASON_WHILE_REVALIDATE) : NULL};
     answer_lines_format(&parts, now, &lines);
-    struct span head = is_304 ? e->head_304 : e->head;
-    struct span body = is_304 || h->method == METHOD_HEAD ? span_of(NULL, 0) : e->body;
-    struct iovec iov[3] = {
-        {(void *)head.p, head.len}, {lines.p, lines.len}, {(void *)body.p, body.len}};
+    struct iovec iov[4] = {{(void *)shape->start.p, shape->start.len},
+                           {(void *)shape->head.p, shape->head.len},
+                           {lines.p, lines.len},
+                           {(void *)shape->body.p, shape->body.len}};
     struct answered a = {.l = l,
                          .e = e,
                          .id = id,
-                         .status = is_304 ? 304 : e->status,
-                         .body_bytes = body.len,
+                         .status = shape->status,
+                         .body_bytes = shape->body.len,
                          .is_stale = is_stale};
     log_hit(w, g, h, &a, now);
-    gate_answer(g, iov, 3, close, release_entry, e);
+    unsigned from = shape->start.len ? 0 : 1;
+    gate_answer(g, iov + from, (int)(4 - from), close, release_entry, e);
 }
 
 /* Stale, or near its end: fetched anew in the background, and served as it is meanwhile. */
@@ -107,15 +109,25 @@ enum gate_verdict hit_on_head(void *arg, struct gate *g, const struct head *h)
                          sizeof(w->key_block)) != KEY_OK)
         return GATE_TAKE;
     struct entry *e = NULL;
-    enum store_result rc = lookup_find(w, &l, h, &e);
+    enum store_result rc = lookup_find(w, &l, h, LOOKUP_USABLE, &e);
     if (rc != STORE_HIT && rc != STORE_STALE)
         return GATE_TAKE;
+    if (l.route->fresh.is_http && !lookup_may_reuse(l.route, h, e, mono_now_ms())) {
+        entry_unref(e);
+        return GATE_TAKE;
+    }
+    struct answer_shape shape;
+    answer_shape(h, e, &shape);
+    if (shape.status == 416) {
+        entry_unref(e);
+        return GATE_TAKE;
+    }
     char id_block[128];
     struct buf id;
     buf_init_fixed(&id, id_block, sizeof(id_block));
     request_id_make(w, h, g, &id);
     if (rc == STORE_STALE || refresh_is_due(w, l.route, e, mono_now_ms()))
         refresh(w, g, h, &l, e, buf_span(&id));
-    answer_hit(w, g, h, &l, e, buf_span(&id), rc == STORE_STALE);
+    answer_hit(w, g, h, &l, e, &shape, buf_span(&id), rc == STORE_STALE);
     return GATE_ANSWERED;
 }

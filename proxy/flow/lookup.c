@@ -2,11 +2,14 @@
 #include "flow-internal.h"
 
 #include <larder/flow/purge.h>
+#include <larder/http/reuse.h>
 #include <larder/http/vary.h>
 
 /* Credentials of which neither the key nor the route says whose they are. */
 static enum reason judge_credentials(const struct route *r, const struct head *h)
 {
+    if (r->fresh.is_http && r->identity == IDENTITY_UNSTATED)
+        return REASON_NONE; /* the app says it: private, Vary; see lookup_is_personal() */
     unsigned open = route_open_credentials(r, h);
     if (!open || r->identity == IDENTITY_NONE)
         return REASON_NONE;
@@ -25,10 +28,32 @@ enum reason lookup_may_share(const struct shared *s, const struct route *r, cons
         return REASON_SWITCHED_OFF;
     if (h->has_upgrade)
         return REASON_UPGRADE;
-    if (h->method != METHOD_GET && h->method != METHOD_HEAD && h->method != METHOD_POST &&
-        h->method != METHOD_QUERY)
+    bool is_question = h->method == METHOD_POST || h->method == METHOD_QUERY;
+    if (h->method != METHOD_GET && h->method != METHOD_HEAD && (!is_question || r->fresh.is_http))
         return REASON_METHOD;
     return judge_credentials(r, h);
+}
+
+bool lookup_is_personal(const struct route *r, const struct head *h)
+{
+    return r->fresh.is_http && r->identity == IDENTITY_UNSTATED &&
+           route_open_credentials(r, h) & ~(unsigned)CREDENTIAL_COOKIE;
+}
+
+bool lookup_may_reuse(const struct route *r, const struct head *h, const struct entry *e,
+                      mono_ms now)
+{
+    struct cache_control cc = {.flags = 0};
+    enum entry_use use = entry_use_at(e, now);
+    struct reuse_facts facts = {.age_s = entry_age_s(e, now),
+                                .ttl_s = entry_ttl_s(e, now),
+                                .is_fresh = use == ENTRY_FRESH || use == ENTRY_STALE_WHILE,
+                                .flags = e->flags};
+    if (!(e->flags & FRESH_FOR_AUTHORIZED) && lookup_is_personal(r, h))
+        return false;
+    if (!r->request_cc_ignored)
+        reuse_request_parse(h, &cc);
+    return reuse_is_allowed(&cc, &facts);
 }
 
 struct route_request lookup_request(const struct shared *s, const struct lookup *l,
@@ -154,11 +179,14 @@ bool lookup_variant_key(const struct lookup *l, const struct head *h, struct spa
 }
 
 enum store_result lookup_find(struct worker *w, const struct lookup *l, const struct head *h,
-                              struct entry **ret_entry)
+                              enum lookup_depth depth, struct entry **ret_entry)
 {
     mono_ms now = mono_now_ms();
     struct entry *e = NULL;
-    enum store_result rc = store_lookup(w->store, &l->key, now, &e);
+    enum store_result (*const look)(struct store *, const struct cache_key *, mono_ms,
+                                    struct entry **) =
+        depth == LOOKUP_KEPT ? store_peek : store_lookup;
+    enum store_result rc = look(w->store, &l->key, now, &e);
     if (rc == STORE_VARY) {
         struct buf text;
         struct cache_key key;
@@ -166,13 +194,13 @@ enum store_result lookup_find(struct worker *w, const struct lookup *l, const st
         bool is_key = lookup_variant_key(l, h, e->body, &text, &key);
         entry_unref(e);
         e = NULL;
-        rc = is_key ? store_lookup(w->store, &key, now, &e) : STORE_MISS;
+        rc = is_key ? look(w->store, &key, now, &e) : STORE_MISS;
         if (rc == STORE_VARY) { /* a marker never stands under a variant's key */
             entry_unref(e);
             return STORE_MISS;
         }
     }
-    if (rc == STORE_HIT || rc == STORE_STALE)
+    if (rc == STORE_HIT || rc == STORE_STALE || rc == STORE_KEPT)
         *ret_entry = e;
     return rc;
 }

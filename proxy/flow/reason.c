@@ -4,7 +4,7 @@ static const struct {
     const char *name, *advice;
 } reasons[REASON_COUNT] = {
     [REASON_NONE] = {"", ""},
-    [REASON_NOT_CACHED] = {"route-not-cached", "give the route a \"ttl\""},
+    [REASON_NOT_CACHED] = {"route-not-cached", "give the route a \"ttl\", or \"mode\": \"http\""},
     [REASON_SWITCHED_OFF] = {"switched-off", "POST {\"enabled\": true} to "
                                              "/api/cache/routes/NAME switches it on again"},
     [REASON_METHOD] = {"method", "only GET, HEAD, POST and QUERY are cached"},
@@ -41,6 +41,12 @@ static const struct {
     [REASON_IF_ERROR] = {"stale-if-error", ""},
     [REASON_DEADLINE] = {"deadline", ""},
     [REASON_WARM] = {"warm", ""},
+    [REASON_REQUEST] = {"request-cache-control",
+                        "\"request_cache_control\": \"ignore\" takes no orders from clients"},
+    [REASON_NO_STORE] = {"request-no-store",
+                         "\"request_cache_control\": \"ignore\" takes no orders from clients"},
+    [REASON_MAX_STALE] = {"max-stale", ""},
+    [REASON_RANGE] = {"range", ""},
     [REASON_NOMEM] = {"out-of-memory", ""},
 };
 

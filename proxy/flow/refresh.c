@@ -25,8 +25,10 @@ static struct span head_text(const struct head *h)
 static bool start_fetch(const struct refresh *r, struct entry *e, struct flight *flight)
 {
     cleanup(buf_fini) struct buf head;
+    cleanup(buf_fini) struct buf plain;
     cleanup(buf_fini) struct buf request;
     buf_init(&head, 1024 * 1024);
+    buf_init(&plain, 1024 * 1024);
     buf_init(&request, 1024 * 1024);
     struct forward forward = {.config = r->w->config,
                               .head = r->head,
@@ -34,12 +36,17 @@ static bool start_fetch(const struct refresh *r, struct entry *e, struct flight 
                               .route = r->l->route,
                               .id = r->id,
                               .is_fetch = true,
+                              .is_looked_into = r->w->shared->plans[r->l->route->index] != NULL,
                               .has_body = r->body.len > 0,
                               .body_bytes = r->body.len};
+    bool is_get = r->head->method == METHOD_GET || r->head->method == METHOD_HEAD;
+    forward.validate = is_get && entry_has_validator(e) ? e : NULL;
     forward_head_format(&forward, &head);
+    if (take(forward.validate))
+        forward_head_format(&forward, &plain);
     buf_add_span(&request, head_text(r->head));
     buf_add_str(&request, "\r\n");
-    if (head.failed || request.failed)
+    if (head.failed || plain.failed || request.failed)
         return false;
     enum method m = r->head->method == METHOD_HEAD ? METHOD_GET : r->head->method;
     struct fetch_start s = {
@@ -48,6 +55,7 @@ static bool start_fetch(const struct refresh *r, struct entry *e, struct flight 
         .flight = flight,
         .old = e,
         .request_text = buf_span(&request),
+        .plain_head = buf_span(&plain),
         .body = r->body,
         .exchange = {.head = buf_span(&head),
                      .method = m,

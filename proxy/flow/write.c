@@ -186,7 +186,7 @@ void write_apply(struct worker *worker, const struct lookup *l, const struct hea
 {
     const struct write_rules *rules = l->route->on_write;
     bool is_accepted = response->status >= 200 && response->status < 400;
-    if (!is_accepted || method_is_safe(h->method) || (l->route->cached && !rules))
+    if (!is_accepted || method_is_safe(h->method) || (l->route->cached && !l->route->fresh.is_http && !rules))
         return; /* a cached POST is a question, not a write */
     struct route_request req = lookup_request(worker->shared, l, h, body, json);
     struct template_source source = {.request = &req};

@@ -7,6 +7,7 @@
 #include <larder/http/cache_control.h>
 
 #include "http-internal.h"
+#include "structured-internal.h"
 
 enum { SECONDS_MAX = INT32_MAX }; /* RFC 9111 section 1.2.2: any more is "forever", too */
 
@@ -212,4 +213,56 @@ void cache_control_parse(const struct head *h, enum field_id id, struct cache_co
         while (next_directive(&lexer, &d))
             note_directive(ret_cc, h, &d);
     }
+}
+
+/* --- targeted fields --- */
+
+static uint32_t clamp_seconds(int64_t n)
+{
+    return n < 0 ? 0 : n > SECONDS_MAX ? (uint32_t)SECONDS_MAX : (uint32_t)n;
+}
+
+/* False: a number was wanted. A key that comes again replaces the earlier one. */
+static bool note_member(struct cache_control *cc, const struct structured_member *m)
+{
+    for (size_t i = 0; i < sizeof(directives) / sizeof(directives[0]); i++) {
+        if (!span_eq(directives[i].name, m->key))
+            continue;
+        unsigned flag = (unsigned)directives[i].flag;
+        bool is_number = directives[i].kind == SECONDS || directives[i].kind == MIN_FRESH ||
+                         directives[i].kind == MAX_STALE;
+        if (is_number && m->kind != STRUCTURED_INTEGER)
+            return false;
+        if (is_number)
+            *(uint32_t *)(void *)((char *)cc + directives[i].field) = clamp_seconds(m->integer);
+        if (m->kind == STRUCTURED_FALSE)
+            cc->flags &= ~flag;
+        else if (directives[i].kind != PERMITS || m->kind == STRUCTURED_TRUE)
+            cc->flags |= flag;
+        return true;
+    }
+    return true;
+}
+
+bool targeted_cache_control_parse(const struct head *h, enum field_id id,
+                                  struct cache_control *ret_cc)
+{
+    struct structured_member m;
+    unsigned members = 0;
+    *ret_cc = (struct cache_control){.flags = 0};
+    for (unsigned i = 0; i < h->field_count; i++) {
+        if (h->fields[i].id != id)
+            continue;
+        struct structured s = structured_of(h->fields[i].value);
+        enum structured_next next;
+        while ((next = structured_next_member(&s, &m)) == STRUCTURED_MEMBER) {
+            members++;
+            if (!note_member(ret_cc, &m))
+                return false;
+        }
+        if (next == STRUCTURED_DICT_BAD)
+            return false;
+    }
+    ret_cc->flags |= members ? CC_PRESENT : 0;
+    return members > 0;
 }

@@ -5,6 +5,8 @@
  */
 #include <larder/http/date.h>
 
+#include "http-internal.h"
+
 enum { DAY_S = 86400, ERA_DAYS = 146097, ERA_YEARS = 400 };
 
 static const char day_names[] = "SunMonTueWedThuFriSat";
@@ -69,7 +71,7 @@ static bool take_name(struct span *s, const char *all, int *ret)
     if (s->len < 3)
         return false;
     for (int i = 0; all[3 * i]; i++) {
-        if (memcmp(s->p, all + 3 * i, 3) == 0) {
+        if (span_eq_nocase(span_of(s->p, 3), span_of(all + 3 * i, 3))) {
             *ret = i;
             *s = span_of(s->p + 3, s->len - 3);
             return true;
@@ -82,7 +84,7 @@ static bool take_long_day(struct span *s)
 {
     for (int i = 0; i < 7; i++) {
         struct span name = span_str(long_day_names[i]);
-        if (span_starts_with(*s, name)) {
+        if (s->len >= name.len && span_eq_nocase(span_of(s->p, name.len), name)) {
             *s = span_of(s->p + name.len, s->len - name.len);
             return true;
         }
@@ -128,7 +130,7 @@ static bool take_part(struct span *s, char part, struct date *d)
     case 's':
         return take_number(s, 2, &d->second);
     default:
-        if (s->len == 0 || *s->p != part)
+        if (s->len == 0 || byte_lower(*s->p) != byte_lower(part))
             return false;
         *s = span_of(s->p + 1, s->len - 1);
         return true;

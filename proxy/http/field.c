@@ -8,13 +8,16 @@
 
 #include "http-internal.h"
 
-#define SLOTS 128
+#define SLOTS 256
 #define SLOT(len, first, last)                                                                     \
-    (((unsigned)(len) + ((unsigned)(first)&31) * 47 + ((unsigned)(last)&31) * 23) % SLOTS)
+    (((unsigned)(len) + ((unsigned)(first)&31) * 5 + ((unsigned)(last)&31) * 148) % SLOTS)
 
 /* id, text, its first and last letter */
 #define FIELDS(X)                                                                                  \
     X(FIELD_ACCEPT_ENCODING, "accept-encoding", 'a', 'g')                                          \
+    X(FIELD_ACCEPT_LANGUAGE, "accept-language", 'a', 'e')                                          \
+    X(FIELD_ACCEPT_RANGES, "accept-ranges", 'a', 's')                                              \
+    X(FIELD_ACCESS_CONTROL_ALLOW_ORIGIN, "access-control-allow-origin", 'a', 'n')                  \
     X(FIELD_AGE, "age", 'a', 'e')                                                                  \
     X(FIELD_AUTHORIZATION, "authorization", 'a', 'n')                                              \
     X(FIELD_CACHE_CONTROL, "cache-control", 'c', 'l')                                              \
@@ -23,6 +26,8 @@
     X(FIELD_CONNECTION, "connection", 'c', 'n')                                                    \
     X(FIELD_CONTENT_ENCODING, "content-encoding", 'c', 'g')                                        \
     X(FIELD_CONTENT_LENGTH, "content-length", 'c', 'h')                                            \
+    X(FIELD_CONTENT_LOCATION, "content-location", 'c', 'n')                                        \
+    X(FIELD_CONTENT_RANGE, "content-range", 'c', 'e')                                              \
     X(FIELD_CONTENT_TYPE, "content-type", 'c', 'e')                                                \
     X(FIELD_COOKIE, "cookie", 'c', 'e')                                                            \
     X(FIELD_DATE, "date", 'd', 'e')                                                                \
@@ -40,8 +45,11 @@
     X(FIELD_LARDER_CACHE_CONTROL, "larder-cache-control", 'l', 'l')                                \
     X(FIELD_LARDER_WARM, "larder-warm", 'l', 'm')                                                  \
     X(FIELD_LAST_MODIFIED, "last-modified", 'l', 'd')                                              \
+    X(FIELD_LOCATION, "location", 'l', 'n')                                                        \
+    X(FIELD_ORIGIN, "origin", 'o', 'n')                                                            \
     X(FIELD_PRAGMA, "pragma", 'p', 'a')                                                            \
     X(FIELD_PROXY_AUTHENTICATE, "proxy-authenticate", 'p', 'e')                                    \
+    X(FIELD_PROXY_AUTHENTICATION_INFO, "proxy-authentication-info", 'p', 'o')                      \
     X(FIELD_PROXY_AUTHORIZATION, "proxy-authorization", 'p', 'n')                                  \
     X(FIELD_PROXY_CONNECTION, "proxy-connection", 'p', 'n')                                        \
     X(FIELD_RANGE, "range", 'r', 'e')                                                              \
@@ -184,6 +192,7 @@ bool field_is_hop_by_hop(const struct head *h, const struct field *f)
     case FIELD_CONNECTION:
     case FIELD_KEEP_ALIVE:
     case FIELD_PROXY_AUTHENTICATE:
+    case FIELD_PROXY_AUTHENTICATION_INFO:
     case FIELD_PROXY_AUTHORIZATION:
     case FIELD_PROXY_CONNECTION:
     case FIELD_TE:

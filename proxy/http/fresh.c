@@ -11,6 +11,7 @@
 
 /* What is judged, read once. */
 struct judgement {
+    const struct fresh_case *c;
     const struct fresh_policy *policy;
     const struct head *request, *response;
     int64_t now_unix_s;
@@ -18,22 +19,12 @@ struct judgement {
     bool is_targeted;        /* it is not Cache-Control itself, and replaces Expires, too */
 };
 
-static bool has_value(const struct head *h, enum field_id id)
-{
-    for (unsigned i = 0; i < h->field_count; i++) {
-        if (h->fields[i].id == id && h->fields[i].value.len > 0)
-            return true;
-    }
-    return false;
-}
-
-/* RFC 9213 section 2.2: the first of the targeted fields that says anything. */
+/* RFC 9213 section 2.2: the first of the targeted fields that is there and can be read. */
 static void read_cache_control(struct judgement *j)
 {
     static const enum field_id targeted[] = {FIELD_LARDER_CACHE_CONTROL, FIELD_CDN_CACHE_CONTROL};
     for (size_t i = 0; i < sizeof(targeted) / sizeof(targeted[0]); i++) {
-        if (has_value(j->response, targeted[i])) {
-            cache_control_parse(j->response, targeted[i], &j->cc);
+        if (targeted_cache_control_parse(j->response, targeted[i], &j->cc)) {
             j->is_targeted = true;
             return;
         }
@@ -67,25 +58,46 @@ static enum store_verdict judge_kind(const struct judgement *j)
     return is_event_stream(j->response) ? STORE_NO_EVENT_STREAM : STORE_YES;
 }
 
+/* Section 5.2.2.3: who knows the status passes over no-store; who does not, obeys it. */
+static bool is_no_store(const struct judgement *j)
+{
+    bool is_understood = (j->cc.flags & CC_MUST_UNDERSTAND) && status_is_known(j->response->status);
+    return (j->cc.flags & CC_NO_STORE) && !(is_understood && j->policy->is_http);
+}
+
+bool fresh_has_validator(const struct head *response)
+{
+    return head_field(response, FIELD_ETAG) || head_field(response, FIELD_LAST_MODIFIED);
+}
+
+static bool can_be_validated(const struct judgement *j)
+{
+    return j->policy->is_http && j->policy->keep_ms && fresh_has_validator(j->response);
+}
+
 static enum store_verdict judge_directives(const struct judgement *j)
 {
     if (j->policy->ignore_cache_control)
         return STORE_YES;
-    if (j->cc.flags & CC_NO_STORE)
+    if (is_no_store(j))
         return STORE_NO_NO_STORE;
     if (j->cc.flags & CC_PRIVATE)
         return STORE_NO_PRIVATE;
-    return j->cc.flags & CC_NO_CACHE ? STORE_NO_NO_CACHE : STORE_YES;
+    return (j->cc.flags & CC_NO_CACHE) && !can_be_validated(j) ? STORE_NO_NO_CACHE : STORE_YES;
+}
+
+/* Section 3.5. */
+static bool is_for_all(const struct judgement *j)
+{
+    return j->cc.flags & (CC_PUBLIC | CC_HAS_S_MAXAGE | CC_MUST_REVALIDATE);
 }
 
 /* An answer that may be one person's. */
 static enum store_verdict judge_person(const struct judgement *j)
 {
-    if (!j->policy->ignore_set_cookie && head_field(j->response, FIELD_SET_COOKIE))
+    if (j->policy->set_cookie == SET_COOKIE_OBEY && head_field(j->response, FIELD_SET_COOKIE))
         return STORE_NO_SET_COOKIE;
-    const unsigned for_all = CC_PUBLIC | CC_HAS_S_MAXAGE | CC_MUST_REVALIDATE; /* section 3.5 */
-    if (!j->policy->share_authorized && head_field(j->request, FIELD_AUTHORIZATION) &&
-        !(j->cc.flags & for_all))
+    if (j->c->has_credentials && !j->policy->share_authorized && !is_for_all(j))
         return STORE_NO_AUTHORIZATION;
     return STORE_YES;
 }
@@ -132,10 +144,29 @@ static bool explicit_lifetime_ms(const struct judgement *j, uint64_t *ret_ms)
     return true;
 }
 
+/* A tenth of the time since the last change, at most a day (section 4.2.2). What a request with
+ * cookies brought may be its sender's own where nobody says otherwise. */
+static bool heuristic_lifetime_ms(const struct judgement *j, uint64_t *ret_ms)
+{
+    enum { PART = 10, MOST_S = 86400 };
+    const struct field *changed = head_field(j->response, FIELD_LAST_MODIFIED);
+    const struct field *date = head_field(j->response, FIELD_DATE);
+    int64_t changed_s, date_s = j->now_unix_s;
+    if (!changed || head_field(j->request, FIELD_COOKIE) ||
+        !date_parse(changed->value, j->now_unix_s, &changed_s))
+        return false;
+    if (date && !date_parse(date->value, j->now_unix_s, &date_s))
+        date_s = j->now_unix_s;
+    int64_t lifetime_s = date_s > changed_s ? (date_s - changed_s) / PART : 0;
+    *ret_ms = (uint64_t)(lifetime_s < MOST_S ? lifetime_s : MOST_S) * 1000;
+    return true;
+}
+
 enum status_rule {
-    RULE_NEVER,    /* not stored, whatever the upstream says */
-    RULE_EXPLICIT, /* stored where the upstream says how long */
-    RULE_ROUTE,    /* the route's lifetime holds where the upstream says nothing */
+    RULE_NEVER,     /* not stored, whatever the upstream says */
+    RULE_EXPLICIT,  /* stored where the upstream says how long */
+    RULE_HEURISTIC, /* ... or a guess may be made */
+    RULE_ROUTE,     /* the route's lifetime holds where the upstream says nothing */
 };
 
 bool fresh_is_login_failure(unsigned status)
@@ -170,21 +201,36 @@ static enum status_rule rule_for(const struct fresh_policy *policy, unsigned sta
     case 300:
     case 301:
     case 308:
-        return policy->has_ttl ? RULE_ROUTE : RULE_EXPLICIT;
+        return policy->has_ttl ? RULE_ROUTE : policy->is_http ? RULE_HEURISTIC : RULE_EXPLICIT;
     case 404:
     case 405:
     case 410:
     case 414:
     case 501:
-        return RULE_EXPLICIT;
+        return policy->is_http ? RULE_HEURISTIC : RULE_EXPLICIT;
     default:
-        return RULE_NEVER;
+        return policy->is_http ? RULE_EXPLICIT : RULE_NEVER;
     }
 }
 
 static bool takes_route_ttl(unsigned status)
 {
     return status < 400;
+}
+
+/* What the upstream does not say. */
+static enum store_verdict no_lifetime(const struct judgement *j, enum status_rule rule,
+                                      uint64_t *ret_ms)
+{
+    bool may_guess = rule == RULE_HEURISTIC || (j->policy->is_http && j->cc.flags & CC_PUBLIC);
+    *ret_ms = 0;
+    if (may_guess && heuristic_lifetime_ms(j, ret_ms))
+        return STORE_YES;
+    /* stale from the start: good for being validated */
+    if (rule == RULE_HEURISTIC && can_be_validated(j))
+        return STORE_YES;
+    return rule == RULE_HEURISTIC || takes_route_ttl(j->response->status) ? STORE_NO_TTL
+                                                                          : STORE_NO_STATUS;
 }
 
 static enum store_verdict judge_lifetime(const struct judgement *j, uint64_t *ret_ms)
@@ -195,14 +241,14 @@ static enum store_verdict judge_lifetime(const struct judgement *j, uint64_t *re
         return STORE_NO_STATUS;
     if (explicit_lifetime_ms(j, ret_ms))
         return STORE_YES;
-    if (rule == RULE_EXPLICIT)
-        return takes_route_ttl(j->response->status) ? STORE_NO_TTL : STORE_NO_STATUS;
+    if (rule != RULE_ROUTE)
+        return no_lifetime(j, rule, ret_ms);
     *ret_ms = ttl_ms;
     return STORE_YES;
 }
 
 /* Section 5.1: of a list the first member, and nothing where that is no number. */
-static uint64_t age_ms(const struct head *response)
+static uint64_t age_field_ms(const struct head *response)
 {
     const struct field *f = head_field(response, FIELD_AGE);
     struct span rest;
@@ -215,12 +261,53 @@ static uint64_t age_ms(const struct head *response)
     return (age_s < INT32_MAX ? age_s : INT32_MAX) * 1000;
 }
 
-enum store_verdict fresh_judge(const struct fresh_policy *policy, const struct head *request,
-                               const struct head *response, int64_t now_unix_s,
-                               uint64_t *ret_lifetime_ms, uint64_t *ret_age_ms)
+/* Section 4.2.3. The Date of a slow clock makes it older, that of a fast one changes nothing. A
+ * route's own TTL begins when the answer comes, whatever the app's clock says. */
+static uint64_t age_ms(const struct judgement *j)
 {
-    struct judgement j = {
-        .policy = policy, .request = request, .response = response, .now_unix_s = now_unix_s};
+    const struct field *date = head_field(j->response, FIELD_DATE);
+    uint64_t stated = age_field_ms(j->response), apparent = 0;
+    int64_t date_s;
+    if (!j->policy->is_http)
+        return stated;
+    if (date && date_parse(date->value, j->now_unix_s, &date_s) && date_s < j->now_unix_s)
+        apparent = (uint64_t)(j->now_unix_s - date_s) * 1000;
+    uint64_t corrected = stated + j->c->delay_ms;
+    return corrected > apparent ? corrected : apparent;
+}
+
+/* RFC 5861: what the answer says of being served stale comes before what the route says; and
+ * nothing where it must be validated (RFC 9111 sections 4.2.4 and 5.2.2). */
+static void judge_stale_windows(const struct judgement *j, struct freshness *ret)
+{
+    unsigned cc = j->cc.flags;
+    ret->while_ms = j->policy->while_ms;
+    ret->error_ms = j->policy->error_ms;
+    if (j->policy->ignore_cache_control)
+        return;
+    if (cc & CC_HAS_SWR)
+        ret->while_ms = (uint64_t)j->cc.swr_s * 1000;
+    if (cc & CC_HAS_SIE)
+        ret->error_ms = (uint64_t)j->cc.sie_s * 1000;
+    bool is_strict = cc & (CC_MUST_REVALIDATE | CC_PROXY_REVALIDATE | CC_NO_CACHE);
+    bool is_shared_only = cc & CC_HAS_S_MAXAGE; /* it means proxy-revalidate, too */
+    if (is_strict || (is_shared_only && !(cc & CC_HAS_SWR)))
+        ret->while_ms = 0;
+    if (is_strict || (is_shared_only && !(cc & CC_HAS_SIE)))
+        ret->error_ms = 0;
+    if (is_strict || is_shared_only)
+        ret->flags |= FRESH_NEVER_STALE;
+    if (cc & CC_NO_CACHE)
+        ret->flags |= FRESH_MUST_VALIDATE;
+}
+
+enum store_verdict fresh_judge(const struct fresh_case *c, struct freshness *ret)
+{
+    struct judgement j = {.c = c,
+                          .policy = c->policy,
+                          .request = c->request,
+                          .response = c->response,
+                          .now_unix_s = c->now_unix_s};
     static enum store_verdict (*const questions[])(const struct judgement *) = {
         judge_request, judge_kind, judge_directives, judge_person, judge_vary,
     };
@@ -230,36 +317,22 @@ enum store_verdict fresh_judge(const struct fresh_policy *policy, const struct h
         if (v != STORE_YES)
             return v;
     }
-
-    uint64_t lifetime_ms, spent_ms, age = age_ms(response);
+    struct freshness f = {.age_ms = age_ms(&j)};
+    uint64_t lifetime_ms;
     enum store_verdict v = judge_lifetime(&j, &lifetime_ms);
     if (v != STORE_YES)
         return v;
-    spent_ms = policy->ignore_cache_control ? 0 : age; /* then the route's time begins here */
-    if (lifetime_ms <= spent_ms)
+    /* where the answer's word does not count, the route's time begins here */
+    uint64_t spent_ms = j.policy->ignore_cache_control ? 0 : f.age_ms;
+    f.lifetime_ms = lifetime_ms > spent_ms ? lifetime_ms - spent_ms : 0;
+    f.flags = is_for_all(&j) || j.policy->share_authorized ? FRESH_FOR_AUTHORIZED : 0;
+    f.keep_ms = fresh_has_validator(j.response) ? j.policy->keep_ms : 0;
+    judge_stale_windows(&j, &f);
+    bool has_windows = j.policy->is_http && (f.while_ms || f.error_ms);
+    if (f.lifetime_ms == 0 && !can_be_validated(&j) && !has_windows)
         return STORE_NO_TTL;
-    *ret_lifetime_ms = lifetime_ms - spent_ms;
-    *ret_age_ms = age;
+    *ret = f;
     return STORE_YES;
-}
-
-void fresh_stale_windows(const struct fresh_policy *policy, const struct head *response,
-                         uint64_t *while_ms, uint64_t *error_ms)
-{
-    struct judgement j = {.policy = policy, .response = response};
-    if (policy->ignore_cache_control)
-        return;
-    read_cache_control(&j);
-    if (j.cc.flags & CC_HAS_SWR)
-        *while_ms = (uint64_t)j.cc.swr_s * 1000;
-    if (j.cc.flags & CC_HAS_SIE)
-        *error_ms = (uint64_t)j.cc.sie_s * 1000;
-    bool is_strict = j.cc.flags & (CC_MUST_REVALIDATE | CC_PROXY_REVALIDATE);
-    bool is_shared_only = (j.cc.flags & CC_HAS_S_MAXAGE) && !(j.cc.flags & CC_HAS_SWR);
-    if (is_strict || is_shared_only) /* s-maxage means proxy-revalidate, too */
-        *while_ms = 0;
-    if (is_strict || ((j.cc.flags & CC_HAS_S_MAXAGE) && !(j.cc.flags & CC_HAS_SIE)))
-        *error_ms = 0;
 }
 
 const char *store_verdict_name(enum store_verdict v)

@@ -65,6 +65,31 @@ static enum head_result judge_length(struct head_reader *r)
     return HEAD_OK;
 }
 
+/* Codings that change the bytes, and that nobody asked for: no proxy may guess at them. */
+static bool is_real_coding(struct span name)
+{
+    static const char *const names[] = {"chunked", "gzip", "x-gzip", "deflate", "compress",
+                                        "x-compress"};
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if (span_eq_nocase(name, span_str(names[i])))
+            return true;
+    }
+    return false;
+}
+
+/* RFC 9112 section 6.3, rule 4: one coding that is no coding (identity, or a name of nothing) means
+ * that the body goes on to the close. */
+static enum head_result judge_response_coding(struct head_reader *r)
+{
+    const struct field *f = head_field(r->h, FIELD_TRANSFER_ENCODING);
+    bool is_alone = f && r->h->minor == 1 && !reader_saw(r, FIELD_CONTENT_LENGTH) &&
+                    !(r->twice >> FIELD_TRANSFER_ENCODING & 1);
+    if (is_alone && span_is_token(f->value) && !is_real_coding(f->value) &&
+        field_is_plainly_spaced(f))
+        return HEAD_OK;
+    return reader_judge_coding(r);
+}
+
 /* RFC 9112 section 6.3; after reading to the close nothing can follow. */
 static void judge_end(struct head *h, enum method request_method)
 {
@@ -83,7 +108,7 @@ enum head_result head_parse_response(const char *p, size_t len, size_t limit,
     reader_init(&r, p, len, limit, h);
     static enum head_result (*const steps[])(struct head_reader *) = {
         reader_take_version, take_status,         take_reason,
-        reader_take_fields,  reader_judge_coding, judge_length,
+        reader_take_fields,  judge_response_coding, judge_length,
     };
     for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
         enum head_result rc = steps[i](&r);

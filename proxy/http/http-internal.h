@@ -101,6 +101,8 @@ struct head_reader {
     uint64_t seen, twice; /* bits of enum field_id: fields met once, and more than once */
 };
 
+_Static_assert(FIELD_COUNT_ <= 64, "a bit for each field");
+
 static inline bool reader_saw(const struct head_reader *r, enum field_id id)
 {
     return (r->seen >> id & 1) != 0;

@@ -106,3 +106,12 @@ const char *status_reason(unsigned status)
     }
     return "Unknown";
 }
+
+bool status_is_known(unsigned status)
+{
+    for (size_t i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++) {
+        if (reasons[i].status == status)
+            return true;
+    }
+    return false;
+}

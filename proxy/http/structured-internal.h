@@ -1,4 +1,5 @@
-/* structured-internal.h: lists of strings as structured fields (RFC 9651), a member at a time.
+/* structured-internal.h: structured fields (RFC 9651), a member at a time: lists of strings, and
+ * dictionaries.
  *
  * Thread any; allocates nothing.
  */
@@ -27,5 +28,15 @@ struct structured structured_of(struct span line);
  * unescaped into <text>, which is emptied first and is `failed` where it does not fit; NULL: only
  * looks whether it parses. */
 enum structured_result structured_next_string(struct structured *s, struct buf *text);
+
+struct structured_member {
+    struct span key;
+    enum { STRUCTURED_INTEGER, STRUCTURED_TRUE, STRUCTURED_FALSE, STRUCTURED_OTHER } kind;
+    int64_t integer;
+};
+
+/* The next member of a dictionary; its parameters are checked and passed over. */
+enum structured_next { STRUCTURED_MEMBER, STRUCTURED_DICT_END, STRUCTURED_DICT_BAD };
+enum structured_next structured_next_member(struct structured *s, struct structured_member *ret);
 
 #endif

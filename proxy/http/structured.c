@@ -1,4 +1,4 @@
-/* structured.c: RFC 9651 section 4.2, as far as a list of strings with parameters needs it.
+/* structured.c: RFC 9651 section 4.2, as far as lists of strings and dictionaries need it.
  *
  * Each function takes one production from the front and says whether it was there.
  */
@@ -209,6 +209,82 @@ struct structured structured_of(struct span line)
 {
     struct span text = span_trim(line);
     return (struct structured){text.p, text.p + text.len, true};
+}
+
+/* What stands between two members. False: none is behind it, or something else is there. */
+static bool take_comma(struct structured *s)
+{
+    if (s->is_first) {
+        s->is_first = false;
+        return true;
+    }
+    skip_ows(s);
+    if (!take_char(s, ','))
+        return false;
+    skip_ows(s);
+    return s->p < s->end;
+}
+
+/* Section 4.2.1.2. */
+static bool take_inner_list(struct structured *s)
+{
+    if (!take_char(s, '('))
+        return false;
+    while (true) {
+        while (take_char(s, ' '))
+            continue;
+        if (take_char(s, ')'))
+            return take_parameters(s);
+        if (!take_bare_item(s) || !take_parameters(s))
+            return false;
+        if (s->p == s->end || (*s->p != ' ' && *s->p != ')'))
+            return false;
+    }
+}
+
+/* Digits that take_number() has let pass: 15 at most. */
+static int64_t integer_of(struct span text)
+{
+    bool is_negative = text.p[0] == '-';
+    int64_t value = 0;
+    for (size_t i = is_negative; i < text.len; i++)
+        value = value * 10 + (text.p[i] - '0');
+    return is_negative ? -value : value;
+}
+
+static bool take_member_value(struct structured *s, struct structured_member *ret)
+{
+    const char *from = s->p;
+    if (s->p < s->end && *s->p == '(')
+        return take_inner_list(s);
+    if (!take_bare_item(s))
+        return false;
+    struct span text = span_of(from, (size_t)(s->p - from));
+    if (text.p[0] == '?') {
+        ret->kind = text.p[1] == '1' ? STRUCTURED_TRUE : STRUCTURED_FALSE;
+    } else if ((is_digit(text.p[0]) || text.p[0] == '-') && !memchr(text.p, '.', text.len)) {
+        ret->kind = STRUCTURED_INTEGER;
+        ret->integer = integer_of(text);
+    }
+    return take_parameters(s);
+}
+
+/* Section 4.2.2, a member at a time. */
+enum structured_next structured_next_member(struct structured *s, struct structured_member *ret)
+{
+    if (s->p == s->end)
+        return STRUCTURED_DICT_END;
+    if (!take_comma(s))
+        return STRUCTURED_DICT_BAD;
+    const char *key = s->p;
+    if (!take_key(s))
+        return STRUCTURED_DICT_BAD;
+    *ret = (struct structured_member){.key = span_of(key, (size_t)(s->p - key)),
+                                      .kind = STRUCTURED_OTHER};
+    if (take_char(s, '='))
+        return take_member_value(s, ret) ? STRUCTURED_MEMBER : STRUCTURED_DICT_BAD;
+    ret->kind = STRUCTURED_TRUE;
+    return take_parameters(s) ? STRUCTURED_MEMBER : STRUCTURED_DICT_BAD;
 }
 
 /* Section 4.2.1, a member at a time. */

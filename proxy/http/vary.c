@@ -161,6 +161,24 @@ static bool is_list(const struct field *f)
     return f->id != FIELD_COOKIE && f->id != FIELD_AUTHORIZATION;
 }
 
+/* RFC 9110 section 12.5.4: tags have no case, and white space says nothing. Their order does where
+ * weights are equal, to the frameworks that take the first. */
+static void add_language(struct buf *out, struct span member, bool *any)
+{
+    char text[64];
+    size_t len = 0;
+    for (size_t i = 0; i < member.len; i++) {
+        if (member.p[i] == ' ' || member.p[i] == '\t')
+            continue;
+        if (len == sizeof(text)) {
+            add_member(out, member, any);
+            return;
+        }
+        text[len++] = byte_lower(member.p[i]);
+    }
+    add_member(out, span_of(text, len), any);
+}
+
 static void add_values(struct buf *out, const struct head *request, struct span name)
 {
     bool any = false;
@@ -171,8 +189,12 @@ static void add_values(struct buf *out, const struct head *request, struct span 
         struct span rest = f->value, member;
         if (!is_list(f))
             add_member(out, f->value, &any);
-        while (is_list(f) && field_list_next(&rest, &member))
-            add_member(out, member, &any);
+        while (is_list(f) && field_list_next(&rest, &member)) {
+            if (f->id == FIELD_ACCEPT_LANGUAGE)
+                add_language(out, member, &any);
+            else
+                add_member(out, member, &any);
+        }
     }
 }
 

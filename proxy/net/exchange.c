@@ -116,6 +116,17 @@ static void pause_if_full(struct exchange *x)
         exchange_pause(x);
 }
 
+bool exchange_on_interim(struct exchange *x)
+{
+    x->depth++;
+    x->ops->on_interim(x->arg, x->head);
+    x->depth--;
+    if (!x->is_dead)
+        return true;
+    exchange_free(x);
+    return false;
+}
+
 void exchange_on_head(struct exchange *x)
 {
     x->head_us = mono_now_us() - x->started_us;

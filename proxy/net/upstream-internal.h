@@ -99,6 +99,7 @@ void conn_set_deadline(struct conn *c, uint64_t ms);
 
 /* exchange.c */
 void exchange_on_connected(struct exchange *x);
+bool exchange_on_interim(struct exchange *x); /* false: it has been cancelled */
 void exchange_on_head(struct exchange *x);
 void exchange_on_body(struct exchange *x);
 void exchange_on_end(struct exchange *x);

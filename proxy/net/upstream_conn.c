@@ -192,7 +192,7 @@ static bool take_head(struct conn *c, const char *p, const struct head *parsed)
            HEAD_OK;
 }
 
-/* One head out of the input; interim ones (1xx) are passed over. */
+/* One head out of the input, and the interim ones (1xx) before it. */
 static void read_head(struct conn *c)
 {
     struct evbuffer *in = bufferevent_get_input(c->bev);
@@ -216,6 +216,8 @@ static void read_head(struct conn *c)
             conn_fail(c, UPSTREAM_BAD_ANSWER);
             return;
         }
+        if (is_interim && !exchange_on_interim(x))
+            return;
         evbuffer_drain(in, x->head->bytes);
         if (is_interim)
             continue;

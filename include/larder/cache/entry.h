@@ -13,6 +13,7 @@
 #include <larder/base/list.h>
 #include <larder/base/monotime.h>
 #include <larder/cache/tag.h>
+#include <larder/http/fresh.h>
 #include <stdatomic.h>
 
 enum entry_kind { ENTRY_RESPONSE, ENTRY_VARY, ENTRY_PASS };
@@ -56,11 +57,19 @@ struct entry {
     uint64_t lifetime_ms;         /* freshness lifetime left when stored */
     uint64_t while_ms;            /* may be served stale so long, while it is refreshed */
     uint64_t error_ms;            /* ... where the upstream fails or is too slow */
+    uint64_t keep_ms;             /* ... once the upstream has said that it still holds */
     uint64_t fetch_us;            /* what the upstream took: what a hit saves */
     int64_t last_modified_unix_s; /* -1: none */
+    int64_t date_unix_s;          /* what it is dated: stands in for Last-Modified to a client */
+    uint64_t first, length; /* of a stored part (206): its first byte, and the whole's length */
+    uint8_t flags;          /* enum fresh_flag */
+    bool is_etag_ours;            /* the app gave none: the upstream cannot be asked by it */
     size_t bytes;                 /* all that it costs, with overhead: what budgets count */
     struct span head;     /* status line and fields, each with CRLF; no empty line, no framing
                              beyond Content-Length, no Age, no Cache-Status */
+    size_t status_line_len; /* of head */
+    size_t length_line_len; /* of head's last line, Content-Length; 0: there is none */
+    struct span hidden;     /* lines that judge it and are not for clients */
     struct span head_304; /* the same for a 304 to If-None-Match */
     struct span body;     /* ENTRY_VARY: the names, as vary_names() writes them */
     struct span etag;     /* with quotes; empty: none */
@@ -85,9 +94,13 @@ struct entry_parts {
     unsigned tag_count; /* at most ENTRY_TAGS_MAX */
     uint64_t began;
     mono_ms stored_mono_ms;
-    uint64_t age_at_store_ms, lifetime_ms, while_ms, error_ms, fetch_us;
-    int64_t last_modified_unix_s;
-    struct span head, head_304, body, etag, target, host, tag_text;
+    uint64_t age_at_store_ms, lifetime_ms, while_ms, error_ms, keep_ms, fetch_us;
+    int64_t last_modified_unix_s, date_unix_s;
+    uint64_t first, length;
+    unsigned flags;
+    bool is_etag_ours;
+    size_t length_line_len;
+    struct span head, head_304, hidden, body, etag, target, host, tag_text;
     bool is_refetchable;
     unsigned value_count;
     const uint16_t *value;
@@ -104,6 +117,7 @@ enum entry_use {
     ENTRY_FRESH,
     ENTRY_STALE_WHILE, /* stale: at once, and refreshed meanwhile */
     ENTRY_STALE_ERROR, /* stale: where the upstream fails */
+    ENTRY_KEPT,        /* stale: once the upstream has confirmed it */
     ENTRY_OVER,
 };
 enum entry_use entry_use_at(const struct entry *e, mono_ms now);
@@ -112,6 +126,10 @@ mono_ms entry_over_ms(const struct entry *e);
 /* May it be served in place of an upstream's failure (also within stale-while-revalidate)? */
 bool entry_may_hide_error(const struct entry *e, mono_ms now);
 uint64_t entry_age_s(const struct entry *e, mono_ms now);
+/* Was it ever fresh? What is not must be validated for each request: nobody waits for another's. */
+bool entry_is_shareable(const struct entry *e);
+/* Can the upstream be asked whether it still holds: has it a validator of the app's? */
+bool entry_has_validator(const struct entry *e);
 /* Seconds of freshness left; negative once stale. */
 int64_t entry_ttl_s(const struct entry *e, mono_ms now);
 

@@ -33,6 +33,7 @@ struct store_config {
 enum store_result {
     STORE_HIT,    /* *ret_entry: fresh answer */
     STORE_STALE,  /* *ret_entry: may be served while it is refreshed: try store_refresh() */
+    STORE_KEPT,   /* *ret_entry, of store_peek(): stale; good where upstream or client agree */
     STORE_VARY,   /* *ret_entry: the marker that names the fields; look again by the variant key */
     STORE_MISS,   /* store_lookup and store_refresh: nothing usable, nothing to do */
     STORE_JOINED, /* <waiter> was taken: its on_landed comes exactly once */
@@ -62,6 +63,11 @@ struct tag_table *store_tags(struct store *s);
  * Allocates nothing. */
 enum store_result store_lookup(struct store *s, const struct cache_key *key, mono_ms now,
                                struct entry **ret_entry);
+
+/* The same, but finds also what may only be used once the upstream has confirmed it, or where it
+ * fails: STORE_KEPT. Counts no hit. */
+enum store_result store_peek(struct store *s, const struct cache_key *key, mono_ms now,
+                             struct entry **ret_entry);
 
 struct store_begin {
     const struct cache_key *key;

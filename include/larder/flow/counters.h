@@ -33,6 +33,7 @@
     X(wait_timeouts, "requests that waited for a fetch too long and made their own")               \
     X(waiters_full, "requests that found the fetch's waiting room full and made their own")        \
     X(fetches, "upstream requests begun")                                                          \
+    X(revalidated, "of the fetches: the app confirmed the stored answer (304)")                    \
     X(refreshes, "of the fetches: in the background, while an answer was served")                  \
     X(refreshes_ahead, "of the refreshes: before the answer was stale")                            \
     X(refresh_failures, "refreshes that brought nothing to store")                                 \

@@ -31,6 +31,11 @@ enum reason {
     REASON_IF_ERROR,         /* stale, in place of an error */
     REASON_DEADLINE,         /* stale, in place of a slow answer */
     REASON_WARM,             /* asked for a new answer by a warm job */
+    /* what the client asked for, in mode http */
+    REASON_REQUEST,   /* its Cache-Control or Pragma: the stored answer is validated */
+    REASON_NO_STORE,  /* its Cache-Control: no-store */
+    REASON_MAX_STALE, /* stale, as its max-stale allows */
+    REASON_RANGE,     /* a part of something that is not stored whole */
     REASON_NOMEM,
     REASON_COUNT
 };

@@ -37,4 +37,10 @@ struct cache_control {
  * as without; `no-cache` with a list counts only where <h> has one of them, Set-Cookie aside. */
 void cache_control_parse(const struct head *h, enum field_id id, struct cache_control *ret_cc);
 
+/* The same of a targeted field (CDN-Cache-Control, Larder-Cache-Control), which is a structured
+ * dictionary: RFC 9213 section 2.1. False where it is absent, empty, does not parse, or where a
+ * number of seconds is none: then it counts for nothing. */
+bool targeted_cache_control_parse(const struct head *h, enum field_id id,
+                                  struct cache_control *ret_cc);
+
 #endif

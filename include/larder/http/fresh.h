@@ -1,11 +1,15 @@
 /* fresh.h: may an answer be stored, and how long is it fresh? Pure: time is an argument.
  *
- * Thread any. Source RFC 9111 sections 3 (storing), 4.2 (freshness), 3.5 (Authorization).
+ * Thread any. Source RFC 9111 sections 3 (storing), 4.2 (freshness), 3.5 (Authorization); RFC 5861
+ * (stale windows); RFC 9213 (targeted fields).
  */
 #ifndef LARDER_HTTP_FRESH_H
 #define LARDER_HTTP_FRESH_H
 
 #include <larder/http/cache_control.h>
+
+/* An answer with Set-Cookie: not stored; stored without the cookies; stored and given to all. */
+enum set_cookie_rule { SET_COOKIE_OBEY, SET_COOKIE_DROP, SET_COOKIE_STORE };
 
 /* What a route rules; times in milliseconds. */
 struct fresh_policy {
@@ -18,8 +22,14 @@ struct fresh_policy {
     } status_ttl[8];
     /* Each overrides one rule of the RFC by name. */
     bool ignore_cache_control; /* the route's TTL rules whatever the answer says */
-    bool ignore_set_cookie;    /* store all the same, without the Set-Cookie fields */
-    bool share_authorized;     /* answers to requests with Authorization are not personal */
+    unsigned set_cookie;   /* enum set_cookie_rule */
+    bool share_authorized; /* answers to requests with credentials are not personal */
+    /* RFC 9111 in full: heuristic freshness, any final status with a lifetime of its own, and what
+     * is stale or `no-cache` is kept where it can be validated. Otherwise the route's TTL rules
+     * where the upstream says nothing. */
+    bool is_http;
+    uint64_t while_ms, error_ms; /* may be served stale so long, where the answer allows it */
+    uint64_t keep_ms;            /* is kept so long after its freshness, to be validated */
 };
 
 enum store_verdict {
@@ -46,16 +56,33 @@ enum store_verdict {
     STORE_VERDICT_COUNT
 };
 
-/* Judges a response head. On STORE_YES writes the freshness lifetime left (its Age taken off) and
- * the age it already has. */
-enum store_verdict fresh_judge(const struct fresh_policy *policy, const struct head *request,
-                               const struct head *response, int64_t now_unix_s,
-                               uint64_t *ret_lifetime_ms, uint64_t *ret_age_ms);
-/* How long after its freshness an answer may be served stale (RFC 5861): what the response says,
- * else what is in *while_ms and *error_ms; nothing where it must be revalidated (must-revalidate,
- * proxy-revalidate, s-maxage; RFC 9111 sections 4.2.4 and 5.2.2). */
-void fresh_stale_windows(const struct fresh_policy *policy, const struct head *response,
-                         uint64_t *while_ms, uint64_t *error_ms);
+/* What is judged. */
+struct fresh_case {
+    const struct fresh_policy *policy;
+    const struct head *request, *response;
+    bool has_credentials; /* the request bears some that its key does not hold */
+    int64_t now_unix_s;   /* when the response came */
+    uint64_t delay_ms;    /* from the request's start to then */
+};
+
+enum fresh_flag {
+    FRESH_MUST_VALIDATE = 1 << 0,  /* no-cache: the upstream is asked at each use */
+    FRESH_NEVER_STALE = 1 << 1,    /* must-revalidate and its like: whoever would allow it */
+    FRESH_FOR_AUTHORIZED = 1 << 2, /* may answer requests with credentials, too: section 3.5 */
+};
+
+struct freshness {
+    uint64_t lifetime_ms; /* freshness lifetime left, its age taken off; 0: stale already */
+    uint64_t age_ms;      /* the age it has, RFC 9111 section 4.2.3 */
+    /* Behind its freshness: may be served stale (RFC 5861), is kept to be validated. */
+    uint64_t while_ms, error_ms, keep_ms;
+    unsigned flags; /* enum fresh_flag */
+};
+
+/* Judges a response head; on STORE_YES writes how the answer may be used. */
+enum store_verdict fresh_judge(const struct fresh_case *c, struct freshness *ret);
+/* Has the answer a validator that a conditional request can name: an entity tag or a date? */
+bool fresh_has_validator(const struct head *response);
 /* 401 and 407: never stored, whatever the policy says. */
 bool fresh_is_login_failure(unsigned status);
 const char *store_verdict_name(enum store_verdict v); /* "no-store", "set-cookie", ... */

@@ -22,6 +22,9 @@ struct field {
 enum field_id {
     FIELD_OTHER,
     FIELD_ACCEPT_ENCODING,
+    FIELD_ACCEPT_LANGUAGE,
+    FIELD_ACCEPT_RANGES,
+    FIELD_ACCESS_CONTROL_ALLOW_ORIGIN,
     FIELD_AGE,
     FIELD_AUTHORIZATION,
     FIELD_CACHE_CONTROL,
@@ -30,6 +33,8 @@ enum field_id {
     FIELD_CONNECTION,
     FIELD_CONTENT_ENCODING,
     FIELD_CONTENT_LENGTH,
+    FIELD_CONTENT_LOCATION,
+    FIELD_CONTENT_RANGE,
     FIELD_CONTENT_TYPE,
     FIELD_COOKIE,
     FIELD_DATE,
@@ -47,8 +52,11 @@ enum field_id {
     FIELD_LARDER_CACHE_CONTROL,
     FIELD_LARDER_WARM,
     FIELD_LAST_MODIFIED,
+    FIELD_LOCATION,
+    FIELD_ORIGIN,
     FIELD_PRAGMA,
     FIELD_PROXY_AUTHENTICATE,
+    FIELD_PROXY_AUTHENTICATION_INFO,
     FIELD_PROXY_AUTHORIZATION,
     FIELD_PROXY_CONNECTION,
     FIELD_RANGE,
@@ -157,6 +165,7 @@ bool field_list_next(struct span *rest, struct span *ret_member);
 bool field_has_token(const struct head *h, enum field_id id, struct span token);
 
 const char *status_reason(unsigned status); /* "Not Found"; "Unknown" where there is none */
+bool status_is_known(unsigned status);       /* larder knows what it means to a cache */
 /* May a response with this status to this method have a body at all? */
 bool status_has_body(unsigned status, enum method request_method);
 bool span_is_token(struct span s); /* RFC 9110 section 5.6.2, at least one character */

@@ -1,8 +1,8 @@
 /* upstream.h: requests to the apps: keep-alive pools, a bounded queue, a strict response reader.
  *
  * One pool for each worker and upstream; it keeps its connections for each server apart. An
- * exchange is one request with its one answer; what the answer is not (1xx, trailers, surplus
- * bytes) ends here.
+ * exchange is one request with its one answer; what the answer is not (trailers, surplus bytes)
+ * ends here.
  * Thread   the worker whose event base it was made for; only upstream_stats_read() may be called
  *          by others
  * Memory   exchange_start() gives an exchange that lives until on_end or on_error has returned, or
@@ -41,6 +41,8 @@ unsigned upstream_error_status(enum upstream_error e);  /* 502, 503 or 504 */
 
 /* Callbacks, all from the loop, never before exchange_start() has returned. */
 struct exchange_ops {
+    /* An interim head (1xx, but not 101), before the final one; valid in this call only. */
+    void (*on_interim)(void *arg, const struct head *h);
     /* The final head (never a 1xx); valid until on_end/on_error/cancel. */
     void (*on_head)(void *arg, const struct head *h);
     /* Body bytes have come into exchange_body(), decoded from their framing. */

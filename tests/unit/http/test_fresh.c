@@ -13,26 +13,36 @@ struct want {
     uint64_t lifetime_s, age_s;
 };
 
+static enum store_verdict judge(const struct fresh_policy *policy, const struct head *request,
+                                const struct head *response, struct freshness *ret)
+{
+    struct fresh_case c = {.policy = policy,
+                           .request = request,
+                           .response = response,
+                           .has_credentials = head_field(request, FIELD_AUTHORIZATION) != NULL,
+                           .now_unix_s = NOW};
+    return fresh_judge(&c, ret);
+}
+
 static void assert_verdicts(const struct fresh_policy *policy, const struct want *cases,
                             size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         const struct want *want = &cases[i];
         cleanup(text_head_fini) struct text_head request, response;
-        uint64_t lifetime_ms = 1, age_ms = 1;
+        struct freshness f = {.lifetime_ms = 1, .age_ms = 1};
         request_with(&request, want->request);
         response_with(&response, want->status, want->response);
-        enum store_verdict v =
-            fresh_judge(policy, &request.head, &response.head, NOW, &lifetime_ms, &age_ms);
+        enum store_verdict v = judge(policy, &request.head, &response.head, &f);
         if (v != want->verdict)
             fail_msg("case %zu: %s, not %s", i, store_verdict_name(v),
                      store_verdict_name(want->verdict));
         if (v == STORE_YES &&
-            (lifetime_ms != want->lifetime_s * 1000 || age_ms != want->age_s * 1000))
-            fail_msg("case %zu: lifetime %llu ms, age %llu ms", i, (unsigned long long)lifetime_ms,
-                     (unsigned long long)age_ms);
+            (f.lifetime_ms != want->lifetime_s * 1000 || f.age_ms != want->age_s * 1000))
+            fail_msg("case %zu: lifetime %llu ms, age %llu ms", i,
+                     (unsigned long long)f.lifetime_ms, (unsigned long long)f.age_ms);
         if (v != STORE_YES)
-            assert_true(lifetime_ms == 1 && age_ms == 1);
+            assert_true(f.lifetime_ms == 1 && f.age_ms == 1);
     }
 }
 
@@ -213,7 +223,7 @@ static void each_override_lifts_one_rule(void **state)
     };
     assert_verdicts(&p, ignoring, array_len(ignoring));
     p = ttl;
-    p.ignore_set_cookie = true;
+    p.set_cookie = SET_COOKIE_DROP;
     static const struct want with_cookie[] = {
         {"", 200, "Set-Cookie: a\r\n", STORE_YES, 60, 0},
         {"", 200, "Set-Cookie: a\r\n" CC("private"), STORE_NO_PRIVATE, 0, 0},
@@ -254,11 +264,9 @@ static void only_methods_whose_answers_can_be_shared(void **state)
     request_with(&request, "");
     response_with(&response, 200, CC("max-age=9"));
     for (size_t i = 0; i < array_len(cases); i++) {
-        uint64_t lifetime_ms, age_ms;
+        struct freshness f;
         request.head.method = cases[i].method;
-        assert_int_equal(
-            fresh_judge(&ttl, &request.head, &response.head, NOW, &lifetime_ms, &age_ms),
-            cases[i].verdict);
+        assert_int_equal(judge(&ttl, &request.head, &response.head, &f), cases[i].verdict);
     }
 }
 

@@ -1,0 +1,193 @@
+/* What becomes of a whole answer: judged by its body, made an entry under the key of its variant,
+ * stored, and given to all who wait for it. */
+#include "fetch-internal.h"
+
+#include <larder/http/vary.h>
+
+/* The names by which the answer varies, with the key it is stored under; false: too long. */
+static bool variant_of(struct fetch *f, struct buf *names, struct buf *text,
+                       struct cache_key *ret_key)
+{
+    const struct cache_key *k = flight_key(f->flight);
+    struct lookup l;
+    cache_key_init(&l.key, span_of(k->text.p, k->primary_len));
+    if (!f->l.route->vary_ignored && !vary_names(f->response, names))
+        return false;
+    if (names->len == 0) {
+        buf_add_span(text, l.key.text);
+        cache_key_init(ret_key, buf_span(text));
+        return !text->failed;
+    }
+    return !names->failed && lookup_variant_key(&l, f->request, buf_span(names), text, ret_key);
+}
+
+/* A marker lives as long as the longest of its variants may be served. */
+static struct entry *vary_marker(const struct fetch *f, struct span names, const struct entry *e,
+                                 mono_ms now)
+{
+    struct cache_key key;
+    const struct cache_key *k = flight_key(f->flight);
+    const struct tag_set *tags = flight_tags(f->flight);
+    cache_key_init(&key, span_of(k->text.p, k->primary_len));
+    struct entry_parts parts = {.kind = ENTRY_VARY,
+                                .route = f->l.route->index,
+                                .key = &key,
+                                .tags = tags->tag,
+                                .tag_count = tags->count,
+                                .began = flight_began(f->flight),
+                                .stored_mono_ms = now,
+                                .lifetime_ms = entry_over_ms(e) - now,
+                                .last_modified_unix_s = -1,
+                                .body = names};
+    return entry_new(&parts);
+}
+
+/* What a later request needs in order to bring the same answer for anybody. */
+static bool is_refetchable(const struct fetch *f)
+{
+    const struct route *r = f->l.route;
+    bool has_secret = false;
+    for (unsigned i = 0; i < r->param_count; i++)
+        has_secret |= r->params[i].secret || r->params[i].source == PARAM_HEADER ||
+                      r->params[i].source == PARAM_COOKIE;
+    return f->request->method == METHOD_GET && !has_secret && r->identity_count == 0;
+}
+
+static bool has_secret_target(const struct route *r)
+{
+    for (unsigned i = 0; i < r->param_count + r->identity_count; i++)
+        if (r->params[i].secret &&
+            (r->params[i].source == PARAM_QUERY || r->params[i].source == PARAM_PATH))
+            return true;
+    return false;
+}
+
+static struct entry *make_entry(struct fetch *f, const struct cache_key *key, struct span body,
+                                const struct judged *judged, mono_ms now)
+{
+    struct span no_span = span_of(NULL, 0);
+    struct entry_parts parts = {.route = f->l.route->index,
+                                .key = key,
+                                .tags = judged->tags,
+                                .tag_count = judged->tag_count,
+                                .tag_text = buf_span(&judged->tag_text),
+                                .began = flight_began(f->flight),
+                                .stored_mono_ms = now,
+                                .age_at_store_ms = f->fresh.age_ms,
+                                .lifetime_ms = judged->lifetime_ms,
+                                .while_ms = f->fresh.while_ms,
+                                .error_ms = f->fresh.error_ms,
+                                .keep_ms = f->fresh.keep_ms,
+                                .flags = f->fresh.flags,
+                                .fetch_us = f->wait_us,
+                                .body = body,
+                                .target =
+                                    has_secret_target(f->l.route) ? no_span : f->request->target,
+                                .host = f->request->host,
+                                .is_refetchable = is_refetchable(f),
+                                .value_count = judged->value_count,
+                                .value = judged->value};
+    bool has_cookies = f->l.route->fresh.set_cookie == SET_COOKIE_STORE;
+    return answer_entry_new(f->response, has_cookies, &parts);
+}
+
+static struct json_doc *request_json(const struct fetch *f)
+{
+    enum { DEPTH = 64 };
+    struct json_doc *doc = NULL;
+    if (f->request_body_len &&
+        json_parse(span_of(f->request_body, f->request_body_len), NULL, 0, DEPTH, &doc, NULL))
+        return NULL;
+    return doc;
+}
+
+static void judge(struct fetch *f, struct judged *ret)
+{
+    cleanup(json_doc_freep) struct json_doc *doc = request_json(f);
+    struct route_request req =
+        lookup_request(f->w->shared, &f->l, f->request,
+                       span_of(f->request_body, f->request_body_len), doc ? json_root(doc) : NULL);
+    struct judge j = {.w = f->w,
+                      .route = f->l.route,
+                      .request_values = &f->l,
+                      .tags = flight_tags(f->flight),
+                      .request = &req,
+                      .response = f->response,
+                      .body = f->body,
+                      .lifetime_ms = f->fresh.lifetime_ms};
+    judge_answer(&j, ret);
+    if (f->verdict != STORE_YES)
+        ret->verdict = f->verdict;
+    /* the app may allow to store its failure, but not in the place of what hides it */
+    if (f->old && status_is_failure(f->response->status) &&
+        entry_may_hide_error(f->old, mono_now_ms()))
+        ret->verdict = STORE_NO_STATUS;
+}
+
+static void count_landed(struct fetch *f, const struct judged *judged, enum err_code stored)
+{
+    struct route_counters *c = fetch_counters(f);
+    if (judged->verdict != STORE_YES) {
+        count(&c->refused[judged->verdict]);
+    } else if (stored == ERR_TOO_LARGE) {
+        count(&c->refused_too_large);
+    } else if (stored) {
+        count(&c->refused_overtaken);
+    } else {
+        count(&c->stored);
+        for (unsigned i = 0; i < f->l.value_count; i++)
+            count_add(&f->w->values[f->l.value[i]].stored, 1);
+    }
+}
+
+/* What is landed: the answer, and what of it is stored. */
+struct landing {
+    struct entry *entry, *marker;
+    struct judged judged;
+};
+
+static void land(struct fetch *f, const struct landing *l, mono_ms now)
+{
+    bool is_stored = l->entry && l->judged.verdict == STORE_YES;
+    struct flight_result own = {.outcome = FLIGHT_UNSTORABLE};
+    struct flight_result r = {.outcome = l->entry ? FLIGHT_ANSWER : FLIGHT_FAILED,
+                              .entry = l->entry,
+                              .vary = l->marker,
+                              .error = UPSTREAM_BAD_ANSWER};
+    struct entry *entries[2] = {l->entry, l->marker};
+    unsigned count_stored = is_stored ? (l->marker ? 2 : 1) : 0;
+    if (!is_stored)
+        fetch_note_failed_refresh(f);
+    /* what must be validated at each use is its leader's alone (RFC 9111 section 4) */
+    bool is_for_all = !is_stored || entry_is_shareable(l->entry);
+    enum err_code stored = store_land(f->w->store, take(f->flight), is_for_all ? &r : &own, entries,
+                                      count_stored, now);
+    count_landed(f, &l->judged, stored);
+    if (f->client)
+        flow_on_landed(f->client, &r, is_stored && !stored, l->judged.verdict);
+}
+
+void fetch_land(struct fetch *f)
+{
+    char names_block[1024], text_block[KEY_BYTES_MAX];
+    struct buf names, text;
+    struct cache_key key;
+    struct landing l = {0};
+    mono_ms now = mono_now_ms();
+    buf_init_fixed(&names, names_block, sizeof(names_block));
+    buf_init_fixed(&text, text_block, sizeof(text_block));
+    judge(f, &l.judged);
+    size_t len = evbuffer_get_length(f->body);
+    struct span body = span_of((const char *)evbuffer_pullup(f->body, -1), len);
+    if (variant_of(f, &names, &text, &key))
+        l.entry = make_entry(f, &key, body, &l.judged, now);
+    if (l.entry && names.len) {
+        l.marker = vary_marker(f, buf_span(&names), l.entry, now);
+        if (!l.marker)
+            entry_unref(take(l.entry));
+    }
+    land(f, &l, now);
+    entry_unref(l.entry);
+    entry_unref(l.marker);
+    judged_fini(&l.judged);
+}

@@ -1,0 +1,130 @@
+// Runs a copy of the suite "Tests for HTTP caches" through larder and compares what it finds with
+// expected.json, which names each test that is not passed and why. The suite's own handlers answer
+// as the origin, on loopback. The last line is "N passed, N failed".
+//   node run.mjs --suite DIR [--larder PROGRAM | --base URL] [--id TEST] [--json FILE] [--tls]
+import { spawn } from 'node:child_process'
+import fs from 'node:fs'
+import http from 'node:http'
+import os from 'node:os'
+import path from 'node:path'
+import { parseArgs } from 'node:util'
+import { pathToFileURL } from 'node:url'
+
+const { values: options } = parseArgs({
+  options: {
+    suite: { type: 'string' },
+    larder: { type: 'string', default: process.env.LARDER_BIN },
+    base: { type: 'string' },
+    origin: { type: 'string', default: '0' },
+    id: { type: 'string' },
+    json: { type: 'string' }
+  }
+})
+
+const here = import.meta.dirname
+// the released copy has its parts at the top, the newer ones have them in test-engine
+const engine = ['test-engine', '.'].map(d => path.join(options.suite, d))
+  .find(d => fs.existsSync(path.join(d, 'client', 'runner.mjs')))
+const load = async (dir, file) => import(pathToFileURL(path.join(dir, file)))
+
+async function startOrigin () {
+  const handlers = {}
+  for (const name of ['config', 'test', 'state', 'file']) {
+    handlers[name] = (await load(engine, `server/handle-${name}.mjs`)).default
+  }
+  const server = http.createServer((request, response) => {
+    const url = new URL(request.url, 'http://localhost/')
+    const segments = url.pathname.split('/').slice(1)
+    const kind = segments.shift()
+    if (kind in handlers && kind !== 'file') handlers[kind](segments, request, response)
+    else handlers.file(url, request, response)
+  })
+  await new Promise(resolve => server.listen(Number(options.origin), '127.0.0.1', resolve))
+  return server
+}
+
+async function startLarder (originPort) {
+  const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'larder-conformance-'))
+  const file = path.join(dir, 'larder.json')
+  fs.writeFileSync(file, JSON.stringify({
+    listen: ['127.0.0.1:0'],
+    control: { listen: '127.0.0.1:0' },
+    upstreams: { origin: { servers: [`127.0.0.1:${originPort}`] } },
+    routes: [{ name: 'all', match: '/*', mode: 'http', set_cookie: 'store' }],
+    log: { access: 'off' }
+  }))
+  const child = spawn(options.larder, ['-c', file], { stdio: ['ignore', 'ignore', 'pipe'] })
+  const port = await new Promise((resolve, reject) => {
+    let said = ''
+    child.stderr.on('data', data => {
+      said += data
+      const ready = /public 127\.0\.0\.1:(\d+)/.exec(said)
+      if (ready) resolve(Number(ready[1]))
+    })
+    child.on('exit', () => reject(new Error(`larder ended: ${said}`)))
+  })
+  const stop = () => new Promise(resolve => {
+    child.removeAllListeners('exit')
+    child.on('exit', code => {
+      fs.rmSync(dir, { recursive: true })
+      resolve(code)
+    })
+    child.kill('SIGTERM')
+  })
+  return { base: `http://127.0.0.1:${port}`, stop }
+}
+
+async function run (base) {
+  const suites = (await load(options.suite, 'tests/index.mjs')).default
+  const { runTests, getResults } = await load(engine, 'client/runner.mjs')
+  const wanted = suites.map(s => ({ ...s, tests: s.tests.filter(t => !options.id || t.id === options.id) }))
+  if (options.id) wanted.forEach(s => s.tests.forEach(t => { t.dump = true }))
+  // the released copy brings its own fetch
+  if (runTests.length > 3) {
+    const modules = path.join(options.suite, '..', 'node-fetch', 'src', 'index.js')
+    const fetch = (await import(pathToFileURL(modules))).default
+    await runTests(wanted, fetch, false, base)
+  } else {
+    await runTests(wanted, false, base, 60)
+  }
+  return { suites: wanted, results: getResults() }
+}
+
+function judge ({ suites, results }) {
+  const expected = JSON.parse(fs.readFileSync(path.join(here, 'expected.json'), 'utf8')).not_passed
+  const sums = {}
+  let passed = 0
+  let failed = 0
+  for (const test of suites.flatMap(s => s.tests)) {
+    if (!(test.id in results)) continue
+    const kind = test.kind ?? 'required'
+    const sum = sums[kind] ??= { passed: 0, of: 0 }
+    const isPassed = results[test.id] === true
+    sum.of++
+    if (isPassed) sum.passed++
+    if (kind === 'check') continue // tells what a cache does; there is no right or wrong
+    if (isPassed) {
+      passed++
+      if (test.id in expected) console.log(`passes now, take it off expected.json: ${test.id}`)
+    } else if (!(test.id in expected) || kind === 'required') {
+      failed++
+      console.log(`FAILED ${kind} ${test.id}: ${results[test.id]}`)
+    }
+  }
+  for (const [kind, sum] of Object.entries(sums)) console.log(`${kind}: ${sum.passed} of ${sum.of}`)
+  return { passed, failed }
+}
+
+const origin = await startOrigin()
+const larder = options.base ? { base: options.base, stop: async () => 0 } : await startLarder(origin.address().port)
+const found = await run(larder.base)
+if (options.json) fs.writeFileSync(options.json, JSON.stringify(found.results, null, 2))
+const verdict = judge(found)
+if (await larder.stop() !== 0) {
+  console.log('FAILED: larder did not end cleanly')
+  verdict.failed++
+}
+origin.closeAllConnections()
+origin.close()
+console.log(`${verdict.passed} passed, ${verdict.failed} failed`)
+process.exitCode = verdict.failed ? 1 : 0
