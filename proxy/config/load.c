@@ -73,13 +73,13 @@ static void read_listen(struct reading *r, const struct json *j, void *into)
     struct config *c = into;
     c->listen_count = 0;
     if (j->type != JSON_ARRAY) {
-        reading_address(r, j, &c->listen[c->listen_count++]);
+        load_listen(r, j, &c->listen[c->listen_count++]);
         return;
     }
     if (j->count < 1 || j->count > CONFIG_LISTEN_MAX)
         reading_fail(r, j, "\"listen\" must have 1 to %d addresses", CONFIG_LISTEN_MAX);
     for (const struct json *a = j->first; a && c->listen_count < CONFIG_LISTEN_MAX; a = a->next)
-        reading_address(r, a, &c->listen[c->listen_count++]);
+        load_listen(r, a, &c->listen[c->listen_count++]);
 }
 
 static void read_trusted(struct reading *r, const struct json *j, void *into)
@@ -271,9 +271,9 @@ static const struct member members[] = {
      .read = read_listen,
      .fallback = "127.0.0.1:8080",
      .schema =
-         "\"oneOf\": [{\"$ref\": \"#/definitions/address\"}, {\"type\": \"array\", "
-         "\"minItems\": 1, \"maxItems\": 8, \"items\": {\"$ref\": \"#/definitions/address\"}}]",
-     .doc = "where clients are taken: one address or several"},
+         "\"oneOf\": [{\"$ref\": \"#/definitions/listener\"}, {\"type\": \"array\", "
+         "\"minItems\": 1, \"maxItems\": 8, \"items\": {\"$ref\": \"#/definitions/listener\"}}]",
+     .doc = "where clients are taken: one address or several, each plain or with TLS"},
     {.name = "workers",
      .type = MEMBER_OWN,
      .read = read_workers,
@@ -357,9 +357,9 @@ static void set_defaults(struct config *c)
 {
     c->workers = cpus();
     c->listen_count = 1;
-    (void)address_parse(SPAN_LIT("127.0.0.1:8080"), false, &c->listen[0]);
+    (void)address_parse(SPAN_LIT("127.0.0.1:8080"), false, &c->listen[0].address);
     c->control.enabled = true;
-    (void)address_parse(SPAN_LIT("127.0.0.1:8081"), false, &c->control.listen);
+    (void)address_parse(SPAN_LIT("127.0.0.1:8081"), false, &c->control.listen.address);
     c->control.allow_count = 2;
     (void)cidr_parse(SPAN_LIT("127.0.0.0/8"), &c->control.allow[0]);
     (void)cidr_parse(SPAN_LIT("::1"), &c->control.allow[1]);

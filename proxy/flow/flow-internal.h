@@ -45,6 +45,7 @@ struct worker {
     pthread_t thread;
     bool is_running, is_draining;
     mono_ms drain_deadline;
+    mono_ms tls_told_ms; /* when the log was last told of a failed handshake */
     struct timer *drain_timer;
     struct letter drain_letter, ended_letter;
     uint64_t drain_ms;

@@ -47,7 +47,8 @@ static void add_field(struct buf *out, const char *name, struct span value)
 }
 
 /* X-Forwarded-*: a trusted peer's are continued, anybody else's are overwritten. */
-static void add_forwarded(const struct head *h, struct span peer, bool is_trusted, struct buf *out)
+static void add_forwarded(const struct head *h, const struct gate *g, bool is_trusted,
+                          struct buf *out)
 {
     buf_add_str(out, "X-Forwarded-For: ");
     for (unsigned i = 0; is_trusted && i < h->field_count; i++) {
@@ -56,10 +57,11 @@ static void add_forwarded(const struct head *h, struct span peer, bool is_truste
         buf_add_span(out, h->fields[i].value);
         buf_add_str(out, ", ");
     }
-    buf_add_span(out, peer);
+    buf_add_span(out, gate_peer(g));
     buf_add_str(out, "\r\n");
     const struct field *proto = is_trusted ? head_field(h, FIELD_X_FORWARDED_PROTO) : NULL;
-    add_field(out, "X-Forwarded-Proto", proto ? proto->value : SPAN_LIT("http"));
+    struct span ours = gate_is_tls(g) ? SPAN_LIT("https") : SPAN_LIT("http");
+    add_field(out, "X-Forwarded-Proto", proto ? proto->value : ours);
     const struct field *host = is_trusted ? head_field(h, FIELD_X_FORWARDED_HOST) : NULL;
     struct span name = host ? host->value : h->host;
     if (name.len)
@@ -189,7 +191,7 @@ void forward_head_format(const struct forward *f, struct buf *out)
         add_accept_encoding(f, out);
     if (f->validate)
         add_conditions(f->validate, out);
-    add_forwarded(h, gate_peer(f->gate), is_trusted, out);
+    add_forwarded(h, f->gate, is_trusted, out);
     add_via(h, out);
     add_field(out, "X-Request-Id", f->id);
     add_framing(f->body_chunked, f->body_bytes, f->has_body, h->method, out);

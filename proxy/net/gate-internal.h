@@ -1,5 +1,5 @@
-/* gate-internal.h: what the gate's three files share: its life (gate.c), what comes in
- * (gate_input.c), what goes out (gate_output.c). */
+/* gate-internal.h: what the gate's files share: its life (gate.c), what comes in (gate_input.c),
+ * what goes out (gate_output.c), and its handshake where it speaks TLS (gate_tls.c). */
 #ifndef LARDER_NET_GATE_INTERNAL_H
 #define LARDER_NET_GATE_INTERNAL_H
 
@@ -34,6 +34,7 @@ struct gates {
     const struct config *config;
     const struct gate_ops *ops;
     void *arg;
+    struct tls *tls; /* NULL: plain */
     struct list all;
     unsigned count;
     bool is_control, draining;
@@ -47,6 +48,8 @@ struct gate {
     struct gates *gs;
     enum gate_state state;
     struct bufferevent *bev;
+    struct ssl_st *ssl; /* the bufferevent's; NULL: plain, or its handshake has failed */
+    bool is_shaking;    /* the handshake is not finished: nothing can be read or written */
     struct evhttp_connection *evcon;
     bufferevent_data_cb evhttp_read, evhttp_write;
     bufferevent_event_cb evhttp_event;
@@ -96,6 +99,13 @@ void gate_read_on(struct gate *g); /* HEAD: handles what is held */
 void gate_pump_body(struct gate *g);
 void gate_drop_request(struct gate *g);
 void gate_refuse(struct gate *g, unsigned status, const char *why);
+
+/* gate_tls.c: only where the gate has a TLS connection, but for gate_send(). */
+void gate_on_handshake(struct gate *g, short what); /* the bufferevent's event while it shakes */
+/* Writes what the socket takes at once, and returns how much; -1: the connection is broken. Bytes
+ * told by *ret_stuck go out first and in one piece when the rest does. */
+ssize_t gate_send(struct gate *g, const struct iovec *iov, int count, size_t *ret_stuck);
+void gate_say_end(struct gate *g); /* the client may know that nothing more comes */
 
 /* gate_output.c */
 void gate_on_written(struct gate *g);

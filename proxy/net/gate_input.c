@@ -5,9 +5,7 @@
 #include <larder/net/reply.h>
 
 #include <assert.h>
-#include <errno.h>
 #include <stdlib.h>
-#include <sys/socket.h>
 
 /* What evhttp reads instead of the client's head: no body, no persistence rule of its own. */
 static const char STAND_IN[] = "GET / HTTP/1.1\r\n\r\n";
@@ -72,7 +70,10 @@ void gate_refuse(struct gate *g, unsigned status, const char *why)
     if (status >= 500)
         p.type = "overloaded";
     reply_problem_format(&p, &out);
-    (void)!send(g->fd, out.p, out.len, MSG_NOSIGNAL); /* a full socket: the close tells enough */
+    struct iovec iov = {out.p, out.len};
+    size_t stuck;
+    if (!g->is_shaking)                      /* else it could not read it */
+        (void)gate_send(g, &iov, 1, &stuck); /* a full socket: the close tells enough */
     if (g->gs->ops->on_refused)
         g->gs->ops->on_refused(g->gs->arg, g, status, why);
     gate_start_linger(g);

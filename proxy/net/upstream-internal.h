@@ -23,12 +23,15 @@ enum { UPSTREAM_HEAD_MAX = 64 * 1024, UPSTREAM_BODY_HIGH = 256 * 1024, INTERIM_M
 struct server {
     struct sockaddr_storage addr;
     socklen_t addr_len;
+    const char *name; /* whom its certificate must be for */
 };
 
 struct upstream {
     struct upstream_config config;
     unsigned server_count;
     struct server servers[CONFIG_SERVERS_MAX];
+    struct tls *tls;              /* NULL: plain */
+    _Atomic uint64_t tls_told_ms; /* when the log was last told of a failed handshake */
     _Atomic int64_t active, idle, waiting;
     _Atomic uint64_t requests, reused, connects, connect_failures, retries, errors, pools;
 };
@@ -51,6 +54,7 @@ struct conn {
     struct upstream_pool *pool;
     unsigned server;
     struct bufferevent *bev;
+    struct ssl_st *ssl; /* the bufferevent's; NULL: plain */
     enum conn_state state;
     struct exchange *x; /* NULL: idle, or opened ahead */
     struct event *timer;
@@ -96,6 +100,8 @@ void conn_use(struct conn *c, struct exchange *x); /* an idle one */
 void conn_close(struct conn *c);
 void conn_read(struct conn *c); /* goes on with what is in the input buffer */
 void conn_set_deadline(struct conn *c, uint64_t ms);
+bool conn_is_alive(const struct conn *c); /* an idle one that the upstream has neither closed nor
+                                             spoken on */
 
 /* exchange.c */
 void exchange_on_connected(struct exchange *x);

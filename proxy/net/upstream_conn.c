@@ -2,6 +2,11 @@
  * body bytes on without copying them. */
 #include "upstream-internal.h"
 
+#include "tls-internal.h"
+
+#include <larder/base/log.h>
+
+#include <event2/bufferevent_ssl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
@@ -23,9 +28,20 @@ void conn_set_deadline(struct conn *c, uint64_t ms)
         arm(c, now);
 }
 
+bool conn_is_alive(const struct conn *c)
+{
+    char byte;
+    if (evbuffer_get_length(bufferevent_get_input(c->bev)) > 0)
+        return false;
+    return c->ssl ? tls_is_quiet(c->ssl)
+                  : recv(bufferevent_getfd(c->bev), &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0;
+}
+
 void conn_close(struct conn *c)
 {
     pool_conn_gone(c);
+    if (c->ssl && c->state == CONN_IDLE)
+        tls_say_end(c->ssl); /* in any other state something was cut short */
     event_free(c->timer);
     bufferevent_free(c->bev);
     free(c);
@@ -273,6 +289,34 @@ static void on_connected(struct conn *c)
     }
 }
 
+/* A broken upstream fails with each request: the log is told once a second. */
+static void tell_failure(struct conn *c, const char *words)
+{
+    enum { QUIET_MS = 1000 };
+    struct upstream *u = c->pool->u;
+    uint64_t now = mono_now_ms(), told = u->tls_told_ms;
+    if ((told && now - told < QUIET_MS) ||
+        !atomic_compare_exchange_strong(&u->tls_told_ms, &told, now))
+        return;
+    log_warn("upstream " SPAN_FMT " (%s): TLS: %s", SPAN_ARG(u->config.name),
+             u->servers[c->server].name, words);
+}
+
+/* Why a connection that has no answer yet is over; <plain> where TLS has nothing to say to it. */
+static enum upstream_error tls_error(struct conn *c, enum upstream_error plain)
+{
+    struct tls_failure f;
+    if (!c->ssl)
+        return plain;
+    tls_failure_read(c->bev, &f);
+    if (f.fault == TLS_FAULT_IO)
+        return plain;
+    tell_failure(c, f.words);
+    return f.fault == TLS_FAULT_CERTIFICATE ? UPSTREAM_TLS_CERTIFICATE
+           : f.fault == TLS_FAULT_ALERT     ? UPSTREAM_TLS_ALERT
+                                            : UPSTREAM_TLS_PROTOCOL;
+}
+
 static void on_event(struct bufferevent *bev, short what, void *arg)
 {
     (void)bev;
@@ -283,9 +327,9 @@ static void on_event(struct bufferevent *bev, short what, void *arg)
     }
     if (c->state == CONN_CONNECTING) {
         c->pool->u->connect_failures++;
-        conn_retry(c, UPSTREAM_REFUSED);
+        conn_retry(c, tls_error(c, UPSTREAM_REFUSED));
     } else if (c->state == CONN_HEAD) {
-        conn_retry(c, UPSTREAM_RESET);
+        conn_retry(c, tls_error(c, UPSTREAM_RESET));
     } else if (c->state == CONN_BODY && (what & BEV_EVENT_EOF) && c->x &&
                c->x->head->framing == FRAMING_CLOSE) {
         evbuffer_add_buffer(c->x->body, bufferevent_get_input(c->bev));
@@ -293,6 +337,17 @@ static void on_event(struct bufferevent *bev, short what, void *arg)
     } else {
         conn_fail(c, UPSTREAM_TRUNCATED);
     }
+}
+
+static struct bufferevent *make_bufferevent(struct upstream_pool *p, const struct server *s)
+{
+    if (p->u->tls)
+        return tls_connect(p->u->tls, p->base, s->name);
+    struct bufferevent *bev =
+        bufferevent_socket_new(p->base, -1, BEV_OPT_CLOSE_ON_FREE | BEV_OPT_DEFER_CALLBACKS);
+    if (bev)
+        bufferevent_set_max_single_write(bev, 1 << 20);
+    return bev;
 }
 
 struct conn *conn_open(struct upstream_pool *p, unsigned server, struct exchange *x)
@@ -304,12 +359,12 @@ struct conn *conn_open(struct upstream_pool *p, unsigned server, struct exchange
     c->server = server;
     c->x = x;
     c->timer = event_new(p->base, -1, 0, on_timer, c);
-    c->bev = bufferevent_socket_new(p->base, -1, BEV_OPT_CLOSE_ON_FREE | BEV_OPT_DEFER_CALLBACKS);
+    struct server *s = &p->u->servers[server];
+    c->bev = make_bufferevent(p, s);
     if (!c->timer || !c->bev)
         goto fail;
-    bufferevent_set_max_single_write(c->bev, 1 << 20);
+    c->ssl = bufferevent_openssl_get_ssl(c->bev);
     bufferevent_setcb(c->bev, on_read, on_write, on_event, c);
-    struct server *s = &p->u->servers[server];
     if (bufferevent_socket_connect(c->bev, (struct sockaddr *)&s->addr, (int)s->addr_len) != 0)
         goto fail;
     list_push_back(&p->busy, &c->link);

@@ -58,19 +58,11 @@ void upstream_pool_free(struct upstream_pool *p)
     free(p);
 }
 
-/* A connection that the upstream has closed meanwhile, or spoken on, is of no use. */
-static bool is_alive(const struct conn *c)
-{
-    char byte;
-    return recv(bufferevent_getfd(c->bev), &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 &&
-           evbuffer_get_length(bufferevent_get_input(c->bev)) == 0;
-}
-
 static struct conn *take_idle(struct upstream_pool *p, unsigned server)
 {
     while (!list_is_empty(&p->idle[server])) {
         struct conn *c = list_first(&p->idle[server], struct conn, link);
-        if (is_alive(c))
+        if (conn_is_alive(c))
             return c;
         conn_close(c);
     }

@@ -20,6 +20,7 @@ struct evbuffer;
 struct event_base;
 struct upstream_pool;
 struct exchange;
+struct tls;
 
 enum upstream_error {
     UPSTREAM_OK,
@@ -33,6 +34,9 @@ enum upstream_error {
     UPSTREAM_BAD_ANSWER,      /* not HTTP, or not to be read in one way only: 502 */
     UPSTREAM_TOO_LARGE,       /* its head is over the limit: 502 */
     UPSTREAM_STOPPED,         /* larder is shutting down */
+    UPSTREAM_TLS_CERTIFICATE, /* its certificate is not to be trusted: 502 */
+    UPSTREAM_TLS_ALERT,       /* it ended the handshake with an alert: 502 */
+    UPSTREAM_TLS_PROTOCOL,    /* no TLS, or none that both speak: 502 */
     UPSTREAM_ERROR_COUNT
 };
 
@@ -70,12 +74,13 @@ struct exchange_request {
     uint64_t first_byte_timeout_ms; /* 0: the upstream's */
 };
 
-/* Resolves the servers' names (may block: call it before the loops run). ERR_CONFIG tells which
- * name cannot be resolved. */
+/* Resolves the servers' names and reads the files of TLS (may block: call it before the loops run).
+ * ERR_CONFIG tells which name cannot be resolved, or what is wrong with which file. */
 struct upstream; /* resolved addresses and shared counters of one upstream, for all workers */
 must_check enum err_code upstream_new(const struct upstream_config *config, struct upstream **ret,
                                       struct err *err);
 void upstream_free(struct upstream *u);
+struct tls *upstream_tls(struct upstream *u); /* for tls_reload(); NULL: plain */
 
 struct upstream_pool *upstream_pool_new(struct event_base *base, struct upstream *u);
 /* Ends all exchanges with UPSTREAM_STOPPED, closes all connections. */

@@ -14,7 +14,6 @@ static void every_error_has_a_place_and_says_what_would_be_right(void **state)
         {"{}", "f:1:1 at $", "\"upstreams\" is missing"},
         {"{\"upstreams\":{\"a\":{\"server\":\"nonsense\"}}}", "$.upstreams.a.server",
          "write \"127.0.0.1:8000\""},
-        {"{\"upstreams\":{\"a\":{\"server\":\"https://h:1\"}}}", "$.upstreams.a.server", "TLS"},
         {"{" APP ",\n\"drain_timeout\":\"10 min\"}", "f:2:17 at $.drain_timeout",
          "is not a duration"},
         {"{" APP ",\"cache\":{\"max_bytes\":\"1GB\"}}", "$.cache.max_bytes", "256MiB"},

@@ -186,11 +186,11 @@ static void what_is_left_out_has_its_default(void **state)
     struct config *c = config_of("{" APP "}");
     (void)state;
     assert_int_equal(c->listen_count, 1);
-    assert_string_equal(c->listen[0].host, "127.0.0.1");
-    assert_int_equal(c->listen[0].port, 8080);
+    assert_string_equal(c->listen[0].address.host, "127.0.0.1");
+    assert_int_equal(c->listen[0].address.port, 8080);
     assert_true(c->workers >= 1 && c->workers <= 64);
     assert_true(c->control.enabled && !c->control.mount && c->control.token_count == 0);
-    assert_int_equal(c->control.listen.port, 8081);
+    assert_int_equal(c->control.listen.address.port, 8081);
     assert_int_equal(c->control.allow_count, 2);
     const struct upstream_config *u = &c->upstreams[0];
     assert_true(u->max_connections == 64 && u->min_idle == 0 && u->queue_max == 256);
@@ -266,11 +266,12 @@ static char *read_text(const char *path, size_t *ret_len)
 static void the_example_shows_all_members(void **state)
 {
     static const struct object *const objects[] = {
-        &object_root,     &object_control,     &object_log,      &object_cache,
-        &object_limits,   &object_upstream,    &object_route,    &object_key_part,
-        &object_token,    &object_param,       &object_jwt,      &object_tag,
-        &object_on_write, &object_write_route, &object_ttl_rule, &object_stale_if_error,
-        &object_warm};
+        &object_root,        &object_control,     &object_log,      &object_cache,
+        &object_limits,      &object_upstream,    &object_route,    &object_key_part,
+        &object_token,       &object_param,       &object_jwt,      &object_tag,
+        &object_on_write,    &object_write_route, &object_ttl_rule, &object_stale_if_error,
+        &object_warm,        &object_listen,      &object_tls,      &object_certificate,
+        &object_upstream_tls};
     size_t len;
     char *text = read_text(LARDER_ROOT "/conf/larder.example.json", &len);
     (void)state;
