@@ -14,6 +14,7 @@ struct store *store_new(const struct store_config *config)
     s->route_count = config->route_count;
     s->max_object_bytes = config->max_object_bytes;
     s->waiters_max = config->waiters_max;
+    s->variants_max = config->variants_max;
     for (unsigned i = 0; i < SHARDS; i++)
         pthread_mutex_init(&s->shards[i].lock, NULL);
     s->tags = tag_table_new();
@@ -269,8 +270,13 @@ static enum err_code insert_locked(struct store *s, struct shard *sh, struct ent
                                    struct entry **ret_old)
 {
     struct entry *old = shard_find(sh, &e->key);
+    struct entry *marker = shard_marker(sh, e);
     if (is_kept(s, old, e, now))
         return ERR_BUSY;
+    if (!old && marker && s->variants_max && marker->variants >= s->variants_max)
+        return ERR_DENIED;
+    if (old && old->kind == ENTRY_VARY && e->kind == ENTRY_VARY)
+        e->variants = old->variants;
     if (old)
         shard_unlink(sh, old);
     *ret_old = old;
@@ -356,8 +362,8 @@ enum err_code store_land(struct store *s, struct flight *f, const struct flight_
     for (unsigned i = 0; !rc && i < count; i++) {
         if (linked[i] == ERR_OK)
             order_insert(s, entries[i]);
-        else if (linked[i] == ERR_NOMEM)
-            stored = ERR_NOMEM;
+        else if (linked[i] == ERR_NOMEM || linked[i] == ERR_DENIED)
+            stored = linked[i];
     }
     count_refused(s, f->route, stored);
     tell_waiters(f, result, overtaken);

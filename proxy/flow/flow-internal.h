@@ -88,6 +88,9 @@ enum store_result lookup_find(struct worker *w, const struct lookup *l, const st
                               enum lookup_depth depth, struct entry **ret_entry);
 /* In mode http: does the request bear credentials of which its key says nothing? */
 bool lookup_is_personal(const struct route *r, const struct head *h);
+/* False: the request has an Origin, and what <e> would say to it is not known: the app decides by it
+ * what a browser may read. */
+bool lookup_knows_origin(const struct head *h, const struct entry *e);
 /* In mode http: may <e> answer the request as it is? Its Cache-Control and its credentials have a
  * say. */
 bool lookup_may_reuse(const struct route *r, const struct head *h, const struct entry *e,

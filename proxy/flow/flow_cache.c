@@ -107,6 +107,8 @@ static enum flow_state serve(struct flow *f, struct entry *e, bool is_stale)
 {
     if (f->wants_new)
         return fetch_anew(f, e, REASON_WARM);
+    if (!lookup_knows_origin(f->head, e))
+        return fetch_anew(f, e, REASON_ORIGIN);
     f->entry = e;
     bool is_due = is_stale || refresh_is_due(f->w, f->l.route, e, mono_now_ms());
     if (is_stale)
@@ -216,7 +218,7 @@ static enum flow_state look_first(struct flow *f)
     if (!r->request_cc_ignored)
         reuse_request_parse(f->head, &cc);
     enum store_result found = lookup_find(f->w, &f->l, f->head, LOOKUP_KEPT, &e);
-    if (e && lookup_may_reuse(r, f->head, e, mono_now_ms())) {
+    if (e && lookup_knows_origin(f->head, e) && lookup_may_reuse(r, f->head, e, mono_now_ms())) {
         f->is_stale = found == STORE_KEPT;
         if (!f->is_stale)
             return serve(f, e, found == STORE_STALE);

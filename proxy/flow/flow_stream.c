@@ -16,6 +16,8 @@ static const char *fwd_word(const struct flow *f)
         return "request";
     case REASON_RANGE:
         return "partial";
+    case REASON_ORIGIN:
+        return "vary-miss";
     case REASON_INVALIDATED:
     case REASON_WARM:
         return "miss";
@@ -64,6 +66,8 @@ static bool upload_pieces_left(const struct flow *f)
 static const struct entry *validated(const struct flow *f, const struct flight *flight)
 {
     bool is_get = f->head->method == METHOD_GET || f->head->method == METHOD_HEAD;
+    if (f->reason == REASON_ORIGIN) /* it may hold, and yet not be for this origin */
+        return NULL;
     return flight && f->stale && is_get && !f->wants_new && entry_has_validator(f->stale) ? f->stale
                                                                                         : NULL;
 }

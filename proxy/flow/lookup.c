@@ -40,9 +40,24 @@ bool lookup_is_personal(const struct route *r, const struct head *h)
            route_open_credentials(r, h) & ~(unsigned)CREDENTIAL_COOKIE;
 }
 
+/* Which names an entry varies by is in its key: behind the primary part. */
+static bool is_keyed_by_origin(const struct entry *e)
+{
+    struct span rest = span_of(e->key.text.p + e->key.primary_len,
+                               e->key.text.len - e->key.primary_len);
+    return rest.len && memmem(rest.p, rest.len, "|origin", 7);
+}
+
+bool lookup_knows_origin(const struct head *h, const struct entry *e)
+{
+    return e->is_for_any_origin || !head_field(h, FIELD_ORIGIN) || is_keyed_by_origin(e);
+}
+
 bool lookup_may_reuse(const struct route *r, const struct head *h, const struct entry *e,
                       mono_ms now)
 {
+    if (!r->fresh.is_http)
+        return true;
     struct cache_control cc = {.flags = 0};
     enum entry_use use = entry_use_at(e, now);
     struct reuse_facts facts = {.age_s = entry_age_s(e, now),

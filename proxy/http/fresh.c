@@ -348,6 +348,7 @@ const char *store_verdict_name(enum store_verdict v)
         [STORE_NO_SET_COOKIE] = "set-cookie",
         [STORE_NO_AUTHORIZATION] = "authorization",
         [STORE_NO_VARY_STAR] = "vary-star",
+        [STORE_NO_VARIANTS] = "variants",
         [STORE_NO_TTL] = "ttl",
         [STORE_NO_REQUEST_NO_STORE] = "request-no-store",
         [STORE_NO_EVENT_STREAM] = "event-stream",

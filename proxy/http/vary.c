@@ -53,9 +53,26 @@ static bool add_names(struct names *names, struct span list)
     return true;
 }
 
-bool vary_names(const struct head *response, struct buf *out)
+bool vary_allows_any_origin(const struct head *response)
+{
+    const struct field *f = head_field(response, FIELD_ACCESS_CONTROL_ALLOW_ORIGIN);
+    return f && span_eq(f->value, SPAN_LIT("*"));
+}
+
+static bool is_by_origin(const struct vary_case *c)
+{
+    if (!c->is_cors || vary_allows_any_origin(c->response))
+        return false;
+    return head_field(c->response, FIELD_ACCESS_CONTROL_ALLOW_ORIGIN) ||
+           head_field(c->request, FIELD_ORIGIN);
+}
+
+bool vary_names(const struct vary_case *c, struct buf *out)
 {
     struct names names = {.count = 0};
+    const struct head *response = c->response;
+    if (!add_names(&names, c->known) || (is_by_origin(c) && !add_name(&names, SPAN_LIT("origin"))))
+        return false;
     for (unsigned i = 0; i < response->field_count; i++) {
         const struct field *f = &response->fields[i];
         if (f->id == FIELD_VARY && !add_names(&names, f->value))

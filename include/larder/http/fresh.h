@@ -43,6 +43,7 @@ enum store_verdict {
     STORE_NO_SET_COOKIE,
     STORE_NO_AUTHORIZATION, /* credentials, and no public, s-maxage or must-revalidate */
     STORE_NO_VARY_STAR,
+    STORE_NO_VARIANTS, /* too many that Vary tells apart, or it cannot tell them apart */
     STORE_NO_TTL, /* the freshness lifetime is zero or already over */
     STORE_NO_REQUEST_NO_STORE,
     STORE_NO_EVENT_STREAM, /* text/event-stream has no end */

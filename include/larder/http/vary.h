@@ -11,10 +11,21 @@
 #include <larder/base/buf.h>
 #include <larder/http/head.h>
 
-/* Writes the names in all Vary fields of <response>, lower case, sorted, unique, joined by commas;
- * Accept-Encoding is added where there is a Content-Encoding. Empty: no Vary. False: Vary is `*`,
- * or cannot be read, or names more than 32. */
-bool vary_names(const struct head *response, struct buf *out);
+/* What an answer varies by, whether it says so or not. */
+struct vary_case {
+    const struct head *request, *response;
+    struct span known; /* names that other answers of the key have told, as written here before */
+    bool is_cors;      /* look at Origin, too */
+};
+/* Writes the names in all Vary fields of the response and in <known>, lower case, sorted, unique,
+ * joined by commas. Accept-Encoding is added where there is a Content-Encoding; Origin where the
+ * answer names one in Access-Control-Allow-Origin, or where one was asked with and none was named
+ * (another may be: apps forget to say so). Empty: no Vary. False: Vary is `*`, or cannot be read,
+ * or names more than 32. */
+bool vary_names(const struct vary_case *c, struct buf *out);
+/* May an answer that was stored without regard to Origin be given to who sends one? Where it allows
+ * all of them (Fetch standard, CORS protocol). */
+bool vary_allows_any_origin(const struct head *response);
 /* Appends the values that <request> has for <names> (as vary_names wrote them): "name=value" each
  * behind a "|", a bare "name" where the field is absent. */
 void vary_key(const struct head *request, struct span names, struct buf *out);
