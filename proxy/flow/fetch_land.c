@@ -4,6 +4,8 @@
 
 #include <larder/http/vary.h>
 
+#include <ctype.h>
+
 /* Under which key an answer is stored. */
 struct variant {
     struct buf names, text;
@@ -32,11 +34,18 @@ static bool variant_of(struct fetch *f, mono_ms now, struct variant *v)
     struct buf *names = &v->names, *text = &v->text;
     struct cache_key *ret_key = &v->key;
     cache_key_init(&l.key, span_of(k->text.p, k->primary_len));
+    l.route = f->l.route;
     cleanup(entry_unrefp) struct entry *marker = present_marker(f, &l.key, now);
     struct vary_case c = {.request = f->request,
                           .response = f->response,
                           .known = marker ? marker->body : span_of(NULL, 0),
                           .is_cors = !f->l.route->cors_ignored};
+    bool is_plain_part = f->response->status == 206 && !head_field(f->response, FIELD_VARY) &&
+                         !head_field(f->response, FIELD_CONTENT_ENCODING);
+    if (f->response->status == 206) { /* the flight's own key holds its range */
+        *ret_key = *k;
+        return is_plain_part && (f->l.route->cors_ignored || !head_field(f->request, FIELD_ORIGIN));
+    }
     v->over_ms = marker ? entry_over_ms(marker) : 0;
     if (!f->l.route->vary_ignored && !vary_names(&c, names))
         return false;
@@ -67,6 +76,40 @@ static struct entry *vary_marker(const struct fetch *f, const struct variant *v,
                                 .lifetime_ms = over - now,
                                 .last_modified_unix_s = -1,
                                 .body = buf_span(&v->names)};
+    return entry_new(&parts);
+}
+
+/* Under the language that the answer is in: where its variant stands. NULL: it does not say, or
+ * nothing tells languages apart. */
+static struct entry *language_alias(const struct fetch *f, const struct variant *v,
+                                    const struct entry *e, mono_ms now)
+{
+    const struct field *language = head_field_named(f->response, SPAN_LIT("content-language"));
+    const struct cache_key *k = flight_key(f->flight);
+    const struct tag_set *tags = flight_tags(f->flight);
+    char block[KEY_BYTES_MAX], lower[64];
+    struct buf text;
+    struct cache_key key;
+    struct lookup l = {.route = f->l.route};
+    if (!language || !span_is_token(language->value) || language->value.len > sizeof(lower))
+        return NULL;
+    for (size_t i = 0; i < language->value.len; i++)
+        lower[i] = (char)tolower((unsigned char)language->value.p[i]);
+    cache_key_init(&l.key, span_of(k->text.p, k->primary_len));
+    buf_init_fixed(&text, block, sizeof(block));
+    if (!lookup_language_key(&l, f->request, buf_span(&v->names),
+                             span_of(lower, language->value.len), &text, &key))
+        return NULL;
+    struct entry_parts parts = {.kind = ENTRY_VARY,
+                                .route = f->l.route->index,
+                                .key = &key,
+                                .tags = tags->tag,
+                                .tag_count = tags->count,
+                                .began = flight_began(f->flight),
+                                .stored_mono_ms = now,
+                                .lifetime_ms = entry_over_ms(e) - now,
+                                .last_modified_unix_s = -1,
+                                .body = v->key.text};
     return entry_new(&parts);
 }
 
@@ -174,7 +217,7 @@ static void count_landed(struct fetch *f, const struct judged *judged, enum err_
 
 /* What is landed: the answer, and what of it is stored. */
 struct landing {
-    struct entry *entry, *marker;
+    struct entry *entry, *marker, *alias;
     bool is_alone; /* for its leader only */
     struct judged judged;
 };
@@ -188,8 +231,8 @@ static void land(struct fetch *f, const struct landing *l, mono_ms now)
                               .vary = l->marker,
                               .error = UPSTREAM_BAD_ANSWER};
     /* the marker first: it counts its variants */
-    struct entry *entries[2] = {l->marker ? l->marker : l->entry, l->entry};
-    unsigned count_stored = is_stored ? (l->marker ? 2 : 1) : 0;
+    struct entry *entries[3] = {l->marker ? l->marker : l->entry, l->entry, l->alias};
+    unsigned count_stored = is_stored ? 1u + (l->marker != NULL) + (l->alias != NULL) : 0;
     if (!is_stored)
         fetch_note_failed_refresh(f);
     /* what must be validated at each use is its leader's alone (RFC 9111 section 4) */
@@ -222,9 +265,12 @@ void fetch_land(struct fetch *f)
         l.marker = vary_marker(f, &v, l.entry, now);
         if (!l.marker)
             entry_unref(take(l.entry));
+        else
+            l.alias = language_alias(f, &v, l.entry, now);
     }
     land(f, &l, now);
     entry_unref(l.entry);
     entry_unref(l.marker);
+    entry_unref(l.alias);
     judged_fini(&l.judged);
 }

@@ -45,6 +45,7 @@ static void flow_free(struct flow *f)
     entry_unref(f->vary);
     entry_unref(f->stale);
     json_doc_free(f->json);
+    keep_free(f->keep);
     timer_free(f->timer);
     if (f->body)
         evbuffer_free(f->body);

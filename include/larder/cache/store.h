@@ -105,6 +105,12 @@ void store_refresh_failed(struct entry *e, mono_ms now, uint64_t ms);
 enum err_code store_land(struct store *s, struct flight *f, const struct flight_result *result,
                          struct entry *const *entries, unsigned count, mono_ms now);
 
+/* Stores <e> without a flight: in the place of <replaces> and only there, or (NULL) of whatever is
+ * there. ERR_TOO_LARGE; ERR_NOT_FOUND: an invalidation after e->began means it, or <replaces> is
+ * gone; ERR_DENIED: too many variants; ERR_NOMEM. */
+enum err_code store_put(struct store *s, struct entry *e, const struct entry *replaces,
+                        mono_ms now);
+
 /* Takes <e> out, if it is still there. */
 void store_drop(struct store *s, struct entry *e);
 

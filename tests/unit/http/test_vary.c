@@ -66,7 +66,7 @@ static void assert_key(const char *fields, const char *names, const char *want)
     char room[512];
     request_with(&t, fields);
     buf_init_fixed(&out, room, sizeof(room));
-    vary_key(&t.head, span_str(names), &out);
+    vary_key(&t.head, span_str(names), &(struct vary_rules){.language = {NULL, 0}}, &out);
     assert_false(out.failed);
     assert_span(buf_span(&out), want);
 }
