@@ -197,7 +197,9 @@ def keeps_open(request, answer):
     while head.startswith(b"http/1.1 1"):
         answer = answer.split(b"\r\n\r\n", 1)[1]
         head = answer.split(b"\r\n\r\n")[0].lower() + b"\r\n"
-    if b"\r\nconnection: close\r\n" in head or request.version == b"HTTP/1.0":
+    asked_to = b",".join(request.all(b"connection")).lower()
+    if b"\r\nconnection: close\r\n" in head or b"close" in asked_to or (
+            request.version == b"HTTP/1.0"):
         return False
     if b"\r\ncontent-length:" in head or b"\r\ntransfer-encoding:" in head:
         return True
