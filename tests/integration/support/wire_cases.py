@@ -17,7 +17,7 @@ class Case:
     name: str
     request: bytes         # or a list: what follows waits for "100 Continue"
     answer: object         # bytes, or a function of the request
-    is_stored: bool        # where a route caches it: the second answer is a hit
+    is_stored: bool        # where a route caches it: the second answer is a hit; None: as may be
     cached_as: bytes = b""  # the request whose direct answer is right where a route caches it
 
     @property
