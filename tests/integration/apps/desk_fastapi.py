@@ -11,8 +11,8 @@ from starlette.middleware.sessions import SessionMiddleware
 
 app = FastAPI()
 app.add_middleware(SessionMiddleware, secret_key="only for tests")
-# the page's host name; whoever serves the page and whoever answers it are this app on two ports
-app.add_middleware(CORSMiddleware, allow_origin_regex=r"http://page\.localhost:\d+",
+# the page is of another port, and so of another origin, but of the same site: cookies are sent
+app.add_middleware(CORSMiddleware, allow_origin_regex=r"http://localhost:\d+",
                    allow_credentials=True, allow_methods=["GET", "PUT"],
                    allow_headers=["Content-Type", "X-Asked"],
                    expose_headers=["Cache-Status", "X-Number"])
