@@ -40,14 +40,14 @@ def asked(port, case, request=None):
         return converse(wire, case, request)
 
 
-def asked_through(larder, case):
+def asked_through(larder, case, behind=b"/sentinel"):
     """The connection is in order behind the answer, too: it is as long as it says, and one more
     request is answered, or the connection ends as the answer told."""
     with Wire(larder.public_port) as wire:
         answer = converse(wire, case, case.request)
         if answer.stays_open():
-            wire.send(req(b"/sentinel", (b"Connection", b"close")))
-            assert wire.answer().body == b"sentinel"
+            wire.send(req(behind, (b"Connection", b"close")))
+            assert wire.answer().status == 200
         assert wire.is_closed()
         return answer
 
@@ -309,8 +309,19 @@ def test_a_real_server_answers_as_without_larder(desk, desk_larders, number):
     case = Case("", DESK_REQUESTS[number], None, None)
     direct = without_date(asked(desk.port, case))
     for larder in desk_larders:
+        if case.method == b"HEAD" and larder is desk_larders[1]:
+            direct = head_of_get(desk.port, case)
+        larder.invalidate(all=True, mode="hard")
         for _ in range(2):
-            compare_answers(direct, without_date(asked_through(larder, case)))
+            compare_answers(direct, without_date(asked_through(larder, case, b"/_counts")))
+
+
+def head_of_get(port, case):
+    """Where a route caches, a HEAD is answered out of the GET's answer; FastAPI itself knows none."""
+    get = Case("", case.request.replace(b"HEAD", b"GET"), None, None)
+    answer = without_date(asked(port, get))
+    answer.body = b""
+    return answer
 
 
 @pytest.fixture(scope="module")
@@ -320,8 +331,8 @@ def larders_of():
 
     def start(app):
         if app.port not in running:
-            every = [{"name": name, "match": f"GET {name}", "ttl": "1h"} for name in
-                     ("/me", "/stream", "/nowhere/*", "/login", "/")]
+            every = [{"name": f"r{i}", "match": f"GET {path}", "ttl": "1h"} for i, path in
+                     enumerate(("/me", "/stream", "/nowhere/*", "/login", "/"))]
             running[app.port] = [Larder(config(app)), Larder(config(app, *every))]
         return running[app.port]
     yield start
