@@ -216,3 +216,45 @@ def test_what_the_app_sees_of_a_request_is_what_the_client_sent(larder_factory, 
             method = "POST"  # its options make a form a POST
         direct = seen(one, desk.url, method, path, headers, form)
         assert seen(one, url_of(larder), method, path, headers, form) == direct
+
+
+# --- what one client sends is not in another's answer ---
+
+@pytest.fixture
+def flask_desk(desk_flask_process):
+    desk_flask_process.reset()
+    return desk_flask_process
+
+
+SPOOFED = ["X_Forwarded_For", "X_Forwarded_Proto", "X_Forwarded_Host", "X_Real_IP", "X_Request_Id",
+           "X_Original_URL", "X-Forwarded_For"]
+
+
+@pytest.mark.parametrize("name", SPOOFED)
+def test_a_name_with_underscores_does_not_speak_for_larder(larder_factory, flask_desk, name):
+    """WSGI makes X_Forwarded_For and X-Forwarded-For one variable: gunicorn joins their values."""
+    larder = larder_factory(config(flask_desk))
+    told = larder.request("GET", "/echo", headers={name: "spoofed"}).json()
+    assert not [field for field in told["fields"] if "spoofed" in field[1]]
+
+
+@pytest.mark.parametrize("path, name, member", [
+    ("/catalog/vary/", "Accept_Language", "lang"), ("/catalog/", "X_Api_Key", "key"),
+    ("/catalog/", "X_Org", "org")])
+def test_a_name_with_underscores_does_not_choose_everybodys_answer(larder_factory, flask_desk, path,
+                                                                   name, member):
+    """A field of Vary, a credential, a field of the key: under WSGI each has a second spelling."""
+    route = {"name": "catalog", "match": f"GET {path}", "key": ["header.X-Org"], "ttl": "1h"}
+    larder = larder_factory(config(flask_desk, route))
+    larder.request("GET", path, headers={name: "mine"})
+    assert larder.request("GET", path).json()[member] is None
+
+
+def test_the_host_that_one_client_names_is_not_where_others_are_sent(larder_factory, flask_desk):
+    """Flask's redirect to the path with a slash is a 308 to the Host that was asked for."""
+    larder = larder_factory(config(flask_desk, ALL))
+    first = larder.request("GET", "/catalog", headers={"Host": "evil.test"})
+    assert first.status == 308
+    assert "evil.test" in first.headers["Location"], "as without larder"
+    other = larder.request("GET", "/catalog", headers={"Host": "school.test"})
+    assert "evil.test" not in other.headers["Location"]

@@ -19,6 +19,19 @@ def courses():
     return jsonify(number=next(numbers), org=request.args.get("organization_id"))
 
 
+@app.get("/catalog/")
+def catalog():
+    return jsonify(lang=request.headers.get("Accept-Language"), key=request.headers.get("X-Api-Key"),
+                   org=request.headers.get("X-Org"))
+
+
+@app.get("/catalog/vary/")
+def catalog_vary():
+    answer = catalog()
+    answer.vary.add("Accept-Language")
+    return answer
+
+
 @app.get("/form")
 def form():
     session["seen"] = True
