@@ -9,7 +9,7 @@ import django
 from django.conf import settings
 from django.core.asgi import get_asgi_application
 from django.http import HttpResponse, HttpResponseRedirect, JsonResponse, StreamingHttpResponse
-from django.urls import path
+from django.urls import path, re_path
 
 settings.configure(
     DEBUG=False, SECRET_KEY="only for tests", ALLOWED_HOSTS=["*"], ROOT_URLCONF=__name__,
@@ -115,9 +115,10 @@ class Talk(AsyncWebsocketConsumer):
 
 
 urlpatterns = [path("_counts", show_counts), path("_reset", reset), path("_open/<name>", open_gate),
-               path("api/courses", courses), path("form", form), path("login", login), path("me", me),
+               path("api/courses", courses), path("form", form), path("login", login),
+               path("me", me),
                path("upload", upload), path("stream", stream), path("echo", echo)]
 app = ProtocolTypeRouter({
     "http": URLRouter([path("events/<name>", Events.as_asgi()),
-                       path("<path:rest>", get_asgi_application())]),
+                       re_path("", get_asgi_application())]),
     "websocket": URLRouter([path("ws", Talk.as_asgi())])})

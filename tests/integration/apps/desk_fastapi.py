@@ -45,7 +45,8 @@ async def open_gate(name: str):
 async def courses(organization_id: str = ""):
     counts["courses"] += 1
     number = next(numbers)
-    return JSONResponse({"number": number, "org": organization_id}, headers={"X-Number": str(number)})
+    return JSONResponse({"number": number, "org": organization_id},
+                        headers={"X-Number": str(number)})
 
 
 @app.put("/api/courses")

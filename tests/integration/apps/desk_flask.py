@@ -21,7 +21,8 @@ def courses():
 
 @app.get("/catalog/")
 def catalog():
-    return jsonify(lang=request.headers.get("Accept-Language"), key=request.headers.get("X-Api-Key"),
+    return jsonify(lang=request.headers.get("Accept-Language"),
+                   key=request.headers.get("X-Api-Key"),
                    org=request.headers.get("X-Org"))
 
 

@@ -47,7 +47,8 @@ class HttpxClient:
         self.client = httpx.Client(trust_env=False, timeout=DEADLINE_S)
 
     def ask(self, method, url, headers=None, form=None, file=None, follow=False):
-        answer = self.client.request(method, url, headers=headers, data=form, follow_redirects=follow,
+        answer = self.client.request(method, url, headers=headers, data=form,
+                                     follow_redirects=follow,
                                      files=file and {"file": file})
         return Said(answer.status_code, answer.headers.items(), answer.content)
 
@@ -101,8 +102,8 @@ class CurlClient:
 
     def _command(self, url, *more):
         jar = self.path / "cookies"
-        return ["curl", "-sS", "-q", "--noproxy", "*", "--max-time", str(DEADLINE_S), "-b", jar, "-c",
-                jar, *more, url]
+        return ["curl", "-sS", "-q", "--noproxy", "*", "--max-time", str(DEADLINE_S), "-b", jar,
+                "-c", jar, *more, url]
 
     def ask(self, method, url, headers=None, form=None, file=None, follow=False):
         more = ["-D", self.path / "head", "-o", self.path / "body"]
@@ -119,7 +120,8 @@ class CurlClient:
             more += ["-F", f"file=@{self.path / file[0]}"]
         (self.path / "body").write_bytes(b"")
         subprocess.run(self._command(url, *more), check=True)
-        last = (self.path / "head").read_bytes().decode("latin-1").strip().split("\r\n\r\n")[-1].split("\r\n")
+        heads = (self.path / "head").read_bytes().decode("latin-1").strip().split("\r\n\r\n")
+        last = heads[-1].split("\r\n")
         fields = [line.split(": ", 1) for line in last[1:] if ": " in line]
         return Said(int(last[0].split(" ")[1]), fields, (self.path / "body").read_bytes())
 
