@@ -113,6 +113,7 @@ struct answer_lines {
     const struct answer_shape *shape;
     struct span cache_status, id;
     const char *detail; /* behind a hit's status; NULL: none */
+    bool is_first; /* the upstream has just given it, to this request */
     bool close, keep_alive_10;
 };
 void answer_lines_format(const struct answer_lines *l, mono_ms now, struct buf *out);

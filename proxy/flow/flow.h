@@ -100,6 +100,7 @@ const struct json *flow_json(const struct flow *f);
 enum flow_state flow_step_pass(struct flow *f);
 enum flow_state flow_step_stream(struct flow *f);
 bool flow_start_fetch(struct flow *f, struct flight *flight);
+const char *flow_fwd_word(const struct flow *f); /* RFC 9211 section 2.2: "uri-miss", ... */
 /* The Cache-Status member of an answer that was fetched. */
 void flow_cache_status_format(const struct flow *f, unsigned status, struct buf *out);
 

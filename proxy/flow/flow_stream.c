@@ -4,7 +4,7 @@
 
 #include <stdio.h>
 
-static const char *fwd_word(const struct flow *f)
+const char *flow_fwd_word(const struct flow *f)
 {
     switch (f->reason) {
     case REASON_METHOD:
@@ -36,7 +36,7 @@ static const char *fwd_word(const struct flow *f)
 void flow_cache_status_format(const struct flow *f, unsigned status, struct buf *out)
 {
     buf_add_str(out, "fwd=");
-    buf_add_str(out, fwd_word(f));
+    buf_add_str(out, flow_fwd_word(f));
     buf_add_str(out, "; fwd-status=");
     buf_add_u64(out, status);
     if (f->is_stored) {

@@ -130,6 +130,7 @@ struct head {
     bool expect_continue; /* Expect: 100-continue */
     bool has_upgrade;     /* Connection: upgrade and an Upgrade field */
     struct span connection; /* first Connection value; others are found through the fields */
+    uint64_t seen;          /* a bit for each enum field_id that is there */
     unsigned field_count;
     struct field fields[HEAD_FIELDS_MAX];
     const char *why; /* on HEAD_BAD and the others: what is wrong, static text */
