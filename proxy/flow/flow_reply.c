@@ -87,9 +87,13 @@ enum flow_state flow_fail_upstream(struct flow *f, enum upstream_error e)
     return flow_fail(f, status, name, f->detail);
 }
 
-/* RFC 9211: whether the upstream was asked at all. */
+/* RFC 9211: was the upstream asked at all? */
 static void add_fwd(const struct flow *f, struct buf *out)
 {
+    if (f->entry && !f->is_led && !f->is_coalesced) {
+        buf_add_str(out, "hit; "); /* of what is stored whole, no part was wanted that it has */
+        return;
+    }
     if (!f->is_led && !f->is_coalesced && !f->problem.proxy_status)
         return;
     buf_add_str(out, "fwd=");
