@@ -231,10 +231,13 @@ def test_validation_is_per_variant(site):
 
 # --- stale answers ---
 
-STRICT = ["must-revalidate", "proxy-revalidate", "no-cache", "s-maxage=0",
-          "must-revalidate, stale-if-error=60, stale-while-revalidate=60",
-          "proxy-revalidate, stale-if-error=60, stale-while-revalidate=60",
-          "no-cache, stale-if-error=60, stale-while-revalidate=60"]
+STRICT = ["max-age=0, must-revalidate", "max-age=0, proxy-revalidate", "max-age=0, no-cache",
+          "s-maxage=0", "max-age=3600, s-maxage=0",
+          "max-age=0, must-revalidate, stale-if-error=60, stale-while-revalidate=60",
+          "max-age=0, proxy-revalidate, stale-if-error=60, stale-while-revalidate=60",
+          "max-age=0, no-cache, stale-if-error=60, stale-while-revalidate=60",
+          pytest.param("max-age=3600, no-cache", marks=pytest.mark.xfail(
+              strict=True, reason="no-cache: with a lifetime left it hides the app's failure"))]
 
 
 @pytest.mark.parametrize("under", ["", "/windows"])
@@ -242,7 +245,7 @@ STRICT = ["must-revalidate", "proxy-revalidate", "no-cache", "s-maxage=0",
 def test_what_must_be_validated_is_never_served_stale(site, value, under):
     """RFC 9111 sections 4.2.4 and 5.2.2: not when the connection closes, not at a 503, not for
     max-stale, and not by the route's own windows."""
-    path = site.path(Reply([cc(f"max-age=0, {value}"), TAG]), CLOSED, under=under)
+    path = site.path(Reply([cc(value), TAG]), CLOSED, under=under)
     site.ask(path)
     for fields in ((), [cc("max-stale")], [cc("max-stale=100")]):
         answer = site.ask(path, fields)
@@ -292,6 +295,15 @@ def test_stale_if_error_ends_with_its_window(site):
     site.ask(path)
     assert site.ask(path).body == b"answer 1"
     wait_until(lambda: site.ask(path).status == 503)
+
+
+@pytest.mark.xfail(strict=True, reason="what is stale when it comes counts as stale since then")
+@pytest.mark.parametrize("window", ["stale-if-error", "stale-while-revalidate"])
+def test_a_window_begins_where_freshness_ends(site, window):
+    """RFC 5861: of age 1000 and lifetime 60 it has been stale for 940 seconds."""
+    path = site.path(Reply([cc(f"max-age=60, {window}=100"), NOW, TAG, ("Age", 1000)]), FAILED)
+    site.ask(path)
+    assert site.ask(path).status == 503
 
 
 def test_stale_while_revalidate_serves_at_once_and_asks_behind(site):

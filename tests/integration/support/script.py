@@ -52,7 +52,7 @@ class Request(Fields):
 
 class Reply:
     """One answer. <body>: None is a text that is new each time, which says which request it answers;
-    <before>: bytes sent ahead of it; <raw>: the bytes in its place; <gate>: an event awaited first;
+    <before>: bytes sent ahead of it; <gate>: an event awaited then; <raw>: the bytes in its place;
     <is_closed>: nothing is said at all."""
 
     def __init__(self, fields=(), status=200, body=None, *, before=b"", raw=None, gate=None,
@@ -104,8 +104,9 @@ class Script(RawUpstream):
     def answer(self, connection, request):
         seen = self.seen[request.target]
         seen.append(request)
-        replies = self.replies[request.target]
-        reply = replies[min(len(seen), len(replies)) - 1]
+        number, replies = len(seen), self.replies[request.target]
+        reply = replies[min(number, len(replies)) - 1]
+        connection.sendall(reply.before)
         if reply.gate and not reply.gate.wait(DEADLINE_S):
             return False
         if reply.is_closed:
@@ -113,7 +114,7 @@ class Script(RawUpstream):
         if reply.raw is not None:
             connection.sendall(reply.raw)
             return False
-        connection.sendall(reply.before + reply.bytes_for(request, len(seen)))
+        connection.sendall(reply.bytes_for(request, number))
         return True
 
 
