@@ -255,8 +255,8 @@ def test_connection_takes_away_nothing_that_forbids_to_share(site, name, value):
 
 def test_a_transfer_coding_ends_here(site):
     """RFC 9112 section 6: the body is delivered, its framing is not; nor are trailers."""
-    path = site.path(Reply(raw=b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n"
-                               b"Cache-Control: max-age=3600\r\n\r\n"
+    path = site.path(Reply(raw=b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n"
+                               b"Trailer: X-Sum\r\nCache-Control: max-age=3600\r\n\r\n"
                                b"4;ext=1\r\nabcd\r\n2\r\nef\r\n0\r\nX-Sum: 1\r\n\r\n"))
     first, second = site.ask(path), site.ask(path)
     assert second.is_hit
@@ -266,6 +266,15 @@ def test_a_transfer_coding_ends_here(site):
         assert b"X-Sum" not in answer.body
         assert answer.get("Trailer") is None and answer.get("X-Sum") is None
     assert second.get("Transfer-Encoding") is None
+
+
+def test_trailers_are_dropped_where_nothing_is_stored(site):
+    path = site.path(Reply(raw=b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n"
+                               b"Trailer: X-Sum\r\nCache-Control: no-store\r\n\r\n"
+                               b"4\r\nabcd\r\n0\r\nX-Sum: 1\r\n\r\n"))
+    answer = site.ask(path)
+    assert b"abcd" in answer.body and b"X-Sum" not in answer.body
+    assert answer.get("Trailer") is answer.get("X-Sum") is None
 
 
 @pytest.mark.parametrize("coding", ["identity", "x-nothing"])

@@ -51,7 +51,7 @@ class Request(Fields):
 
 
 class Reply:
-    """One answer. <body>: None is a text that is new each time, which says which request it answers;
+    """One answer. <body>: None is a text that says which request it answers, by its number;
     <before>: bytes sent ahead of it; <gate>: an event awaited then; <raw>: the bytes in its place;
     <is_closed>: nothing is said at all."""
 
