@@ -49,6 +49,9 @@ def cc(value):
     ([cc("max-age=3600, no-cache"), ("ETag", '"a"')], "validated"),
     ([cc("max-age=3600"), ("Pragma", "no-cache")], "cached"),
     ([cc("public, max-age=3600, immutable")], "cached"),
+    ([cc("max-age=0, immutable"), ("ETag", '"a"')], "validated"),
+    ([cc("max-age=3600, must-revalidate"), ("ETag", '"a"')], "cached"),
+    ([cc("max-age=0, must-revalidate"), ("ETag", '"a"')], "validated"),
 ])
 def test_cache_control_rules_storing_and_freshness(site, fields, becomes):
     assert site.twice(fields) == becomes
@@ -277,6 +280,17 @@ def test_trailers_are_dropped_where_nothing_is_stored(site):
     assert answer.get("Trailer") is answer.get("X-Sum") is None
 
 
+@pytest.mark.parametrize("cut", [
+    b"Content-Length: 10\r\n\r\nabcd", b"Transfer-Encoding: chunked\r\n\r\n4\r\nabcd\r\n",
+    b"Transfer-Encoding: chunked\r\n\r\n9\r\nabcd"])
+def test_an_answer_that_breaks_off_is_not_stored(site, cut):
+    """RFC 9111 section 3.3."""
+    path = site.path(Reply(raw=b"HTTP/1.1 200 OK\r\nCache-Control: max-age=3600\r\n" + cut),
+                     Reply([FRESH]))
+    assert site.ask(path).status == 502
+    assert site.ask(path).body == b"answer 2"
+
+
 @pytest.mark.parametrize("coding", ["identity", "x-nothing"])
 def test_a_coding_that_is_none_means_a_body_up_to_the_close(site, coding):
     path = site.path(Reply(raw=f"HTTP/1.1 200 OK\r\nTransfer-Encoding: {coding}\r\n"
@@ -304,10 +318,10 @@ def test_age_is_generated_and_grows(site):
     some = site.path(Reply([FRESH, NOW, ("Age", 30)]))
     expires = site.path(Reply([("Expires", 3600), NOW, ("Age", 30)]))
     slow = site.path(Reply([FRESH, ("Date", -60)]))
-    assert site.ask(none).all("Age") in ([], ["0"])
+    assert int(site.ask(none).get("Age") or 0) <= 1
     for path in (some, expires, slow):
         site.ask(path)
-    site.larder.wait_until(lambda: int(site.ask(none).get("Age")) >= 1)
+    site.larder.wait_until(lambda: int(site.ask(none).get("Age")) >= 2)
     for path, least in ((some, 31), (expires, 31), (slow, 61)):
         answer = site.ask(path)
         assert answer.is_hit and len(answer.all("Age")) == 1

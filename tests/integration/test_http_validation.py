@@ -224,6 +224,31 @@ def test_a_field_of_the_304s_connection_leaves_the_stored_one(site):
     assert site.ask(path).get("E") == "1"
 
 
+def test_connection_of_a_304_takes_away_nothing_that_is_stored(site):
+    path = site.path(Reply([STALE, TAG, ("E", "1")]), Reply([FRESH, TAG, ("Connection", "E")], 304))
+    site.ask(path)
+    assert [site.ask(path).get("E") for _ in range(2)] == ["1", "1"]
+
+
+@pytest.mark.parametrize("name", ["Cache-Control", "Larder-Cache-Control"])
+def test_what_a_304_forbids_to_store_is_whole_all_the_same(site, name):
+    """The length is the stored body's, whatever the 304 says of it."""
+    path = site.path(Reply([STALE, TAG]),
+                     Reply([(name, "no-store"), TAG, ("Content-Length", "99")], 304))
+    site.ask(path)
+    answer = site.ask(path)
+    assert answer.status == 200 and answer.body == b"answer 1"
+    assert answer.all("Content-Length") == ["8"] and answer.get("Larder-Cache-Control") is None
+
+
+@pytest.mark.xfail(strict=True, reason="fwd-status is that of the answer made of both")
+def test_cache_status_tells_of_a_304_that_forbids_to_store(site):
+    """RFC 9211 section 2.3."""
+    path = site.path(Reply([STALE, TAG]), Reply([cc("no-store"), TAG], 304))
+    site.ask(path)
+    assert "fwd-status=304" in site.ask(path).get("Cache-Status")
+
+
 def test_what_only_larder_reads_counts_after_a_304_too(site):
     ours = ("Larder-Cache-Control", "max-age=0")
     path = site.path(Reply([cc("no-store"), TAG, ours]), Reply([cc("no-store"), TAG], 304))
