@@ -210,8 +210,9 @@ static const struct member limits_members[] = {
      .offset = AT(limits.passes_underscores),
      .words = drop_pass,
      .fallback = "drop",
-     .doc = "request fields with _ in their name: WSGI apps cannot tell X_Real_IP from X-Real-IP, so "
-            "they are not sent upstream; pass: the apps can"},
+     .doc =
+         "request fields with _ in their name: WSGI apps cannot tell X_Real_IP from X-Real-IP, so "
+         "they are not sent upstream; pass: the apps can"},
     {.name = "head_timeout",
      .type = MEMBER_DURATION,
      .offset = AT(limits.head_timeout_ms),

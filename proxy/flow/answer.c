@@ -212,9 +212,8 @@ static bool is_not_modified(const struct head *request, const struct entry *e)
 static enum range_result range_of(const struct head *request, const struct entry *e,
                                   uint64_t *ret_first, uint64_t *ret_last)
 {
-    struct range_facts facts = {.etag = e->etag,
-                                .last_modified_unix_s = e->last_modified_unix_s,
-                                .length = e->body.len};
+    struct range_facts facts = {
+        .etag = e->etag, .last_modified_unix_s = e->last_modified_unix_s, .length = e->body.len};
     if (e->status != 200)
         return RANGE_WHOLE;
     return range_judge(request, &facts, ret_first, ret_last);

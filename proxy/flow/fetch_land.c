@@ -168,29 +168,29 @@ static struct entry *make_entry(struct fetch *f, const struct cache_key *key, st
                                 const struct judged *judged, mono_ms now)
 {
     struct span no_span = span_of(NULL, 0);
-    struct entry_parts parts = {.route = f->l.route->index,
-                                .key = key,
-                                .tags = judged->tags,
-                                .tag_count = judged->tag_count,
-                                .tag_text = buf_span(&judged->tag_text),
-                                .began = flight_began(f->flight),
-                                .stored_mono_ms = now,
-                                .age_at_store_ms = f->fresh.age_ms,
-                                .lifetime_ms = judged->lifetime_ms,
-                                .while_ms = f->fresh.while_ms,
-                                .error_ms = f->fresh.error_ms,
-                                .keep_ms = f->fresh.keep_ms,
-                                .flags = f->fresh.flags,
-                                .fetch_us = f->wait_us,
-                                .body = body,
-                                .target =
-                                    has_secret_target(f->l.route) ? no_span : f->request->target,
-                                .host = f->request->host,
-                                .is_for_any_origin = f->l.route->cors_ignored ||
-                                                     vary_allows_any_origin(f->response),
-                                .is_refetchable = is_refetchable(f),
-                                .value_count = judged->value_count,
-                                .value = judged->value};
+    struct entry_parts parts = {
+        .route = f->l.route->index,
+        .key = key,
+        .tags = judged->tags,
+        .tag_count = judged->tag_count,
+        .tag_text = buf_span(&judged->tag_text),
+        .began = flight_began(f->flight),
+        .stored_mono_ms = now,
+        .age_at_store_ms = f->fresh.age_ms,
+        .lifetime_ms = judged->lifetime_ms,
+        .overdue_ms = f->fresh.overdue_ms,
+        .while_ms = f->fresh.while_ms,
+        .error_ms = f->fresh.error_ms,
+        .keep_ms = f->fresh.keep_ms,
+        .flags = f->fresh.flags,
+        .fetch_us = f->wait_us,
+        .body = body,
+        .target = has_secret_target(f->l.route) ? no_span : f->request->target,
+        .host = f->request->host,
+        .is_for_any_origin = f->l.route->cors_ignored || vary_allows_any_origin(f->response),
+        .is_refetchable = is_refetchable(f),
+        .value_count = judged->value_count,
+        .value = judged->value};
     bool has_cookies = f->l.route->fresh.set_cookie == SET_COOKIE_STORE;
     return answer_entry_new(f->response, has_cookies, &parts);
 }

@@ -103,8 +103,7 @@ static void add_framing(bool body_chunked, uint64_t body_bytes, bool has_body, b
 {
     if (body_chunked) {
         buf_add_str(out, "Transfer-Encoding: chunked\r\n");
-    } else if (has_body || has_length || m == METHOD_POST || m == METHOD_PUT ||
-               m == METHOD_PATCH) {
+    } else if (has_body || has_length || m == METHOD_POST || m == METHOD_PUT || m == METHOD_PATCH) {
         buf_add_str(out, "Content-Length: "); /* RFC 9110 section 8.6: a POST without body says 0 */
         buf_add_u64(out, body_bytes);
         buf_add_str(out, "\r\n");

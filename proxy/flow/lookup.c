@@ -47,8 +47,8 @@ bool lookup_is_personal(const struct route *r, const struct head *h)
 /* Which names an entry varies by is in its key: behind the primary part. */
 static bool is_keyed_by_origin(const struct entry *e)
 {
-    struct span rest = span_of(e->key.text.p + e->key.primary_len,
-                               e->key.text.len - e->key.primary_len);
+    struct span rest =
+        span_of(e->key.text.p + e->key.primary_len, e->key.text.len - e->key.primary_len);
     return rest.len && memmem(rest.p, rest.len, "|origin", 7);
 }
 

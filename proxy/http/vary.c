@@ -71,7 +71,8 @@ bool vary_names(const struct vary_case *c, struct buf *out)
 {
     struct names names = {.count = 0};
     const struct head *response = c->response;
-    if (!add_names(&names, c->known) || (is_by_origin(c) && !add_name(&names, SPAN_LIT("origin"))) ||
+    if (!add_names(&names, c->known) ||
+        (is_by_origin(c) && !add_name(&names, SPAN_LIT("origin"))) ||
         (c->is_by_host && !add_name(&names, SPAN_LIT("host"))))
         return false;
     for (unsigned i = 0; i < response->field_count; i++) {

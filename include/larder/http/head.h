@@ -166,7 +166,7 @@ bool field_list_next(struct span *rest, struct span *ret_member);
 bool field_has_token(const struct head *h, enum field_id id, struct span token);
 
 const char *status_reason(unsigned status); /* "Not Found"; "Unknown" where there is none */
-bool status_is_known(unsigned status);       /* larder knows what it means to a cache */
+bool status_is_known(unsigned status);      /* larder knows what it means to a cache */
 /* May a response with this status to this method have a body at all? */
 bool status_has_body(unsigned status, enum method request_method);
 bool span_is_token(struct span s); /* RFC 9110 section 5.6.2, at least one character */
