@@ -172,10 +172,23 @@ static void say_certificate(SSL *ssl, long verdict, struct tls_failure *f)
                  X509_verify_cert_error_string(verdict));
 }
 
+/* Writing to a peer that has closed fails before its last words were read: they tell why. */
+static unsigned long last_words(SSL *ssl)
+{
+    char byte;
+    ERR_clear_error();
+    int rc = SSL_peek(ssl, &byte, 1);
+    unsigned long e = rc <= 0 && SSL_get_error(ssl, rc) == SSL_ERROR_SSL ? ERR_peek_error() : 0;
+    ERR_clear_error();
+    return e;
+}
+
 void tls_failure_read(struct bufferevent *bev, struct tls_failure *ret)
 {
     SSL *ssl = bufferevent_openssl_get_ssl(bev);
     unsigned long e = first_error(bev);
+    if (e == 0 && SSL_is_init_finished(ssl))
+        e = last_words(ssl);
     int reason = ERR_GET_REASON(e);
     const char *words = e ? ERR_reason_error_string(e) : NULL;
     snprintf(ret->words, sizeof(ret->words), "%s", words ? words : "the connection ended");

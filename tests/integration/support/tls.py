@@ -47,11 +47,11 @@ class Authority:
                 "-CAcreateserial", "-days", days, "-extfile", extensions, "-out", pair.certificate)
         return pair
 
-    def client_context(self, low=None, high=None, alpn=None, name="a.test"):
+    def client_context(self, low=None, high=None, alpn=None):
         context = ssl.create_default_context(cafile=self.certificate)
         context.minimum_version = low or ssl.TLSVersion.TLSv1_2
         context.maximum_version = high or ssl.TLSVersion.MAXIMUM_SUPPORTED
-        context.name = name
+        context.options &= ~ssl.OP_IGNORE_UNEXPECTED_EOF  # an end without close_notify is told
         if alpn:
             context.set_alpn_protocols(alpn)
         return context
