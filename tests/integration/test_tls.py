@@ -681,7 +681,8 @@ def test_an_answer_up_to_the_end_needs_a_clean_end(larder_factory, authority, pa
 
 
 def test_the_next_server_is_tried_where_one_is_not_to_be_trusted(larder_factory, authority, tls_app):
-    with App(authority.server_context(authority.issue("DNS:wrong.test"))) as wrong:
+    """The first's certificate names the host in its subject, which does not count."""
+    with App(authority.server_context(authority.issue("DNS:wrong.test", name="a.test"))) as wrong:
         config = upstream_config(tls_app, trusting(authority, server_name="a.test"))
         u = config["upstreams"]["app"]
         del u["server"]

@@ -34,7 +34,7 @@ class Authority:
                 "-keyout", self.key, "-out", self.certificate, "-days", 30, "-subj", f"/CN={name}",
                 "-addext", "basicConstraints=critical,CA:TRUE")
 
-    def issue(self, *names, days=10):
+    def issue(self, *names, days=10, name=None):
         """A certificate for <names> ("DNS:a.test", "IP:127.0.0.1") and its key."""
         self.made += 1
         stem = self.directory / f"issued-{self.made}"
@@ -42,7 +42,7 @@ class Authority:
         pair = Pair(stem.with_suffix(".pem"), stem.with_suffix(".key"))
         extensions.write_text(f"subjectAltName={','.join(names)}\n")
         openssl("req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
-                "-keyout", pair.key, "-out", request, "-subj", f"/CN=issued {self.made}")
+                "-keyout", pair.key, "-out", request, "-subj", f"/CN={name or f'issued {self.made}'}")
         openssl("x509", "-req", "-in", request, "-CA", self.certificate, "-CAkey", self.key,
                 "-CAcreateserial", "-days", days, "-extfile", extensions, "-out", pair.certificate)
         return pair
