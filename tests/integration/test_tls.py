@@ -99,6 +99,7 @@ def test_either_version_of_tls_is_spoken(larder, authority, low, high):
         assert [ask(s)[1] for _ in range(3)] == [b"fixed"] * 3
 
 
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion:DeprecationWarning")
 def test_older_versions_are_refused(larder_factory, larder, authority, app, pair):
     old = authority.client_context(low=ssl.TLSVersion.TLSv1, high=ssl.TLSVersion.TLSv1_1)
     old.set_ciphers("ALL:@SECLEVEL=0")
@@ -386,6 +387,14 @@ def test_a_handshake_that_does_not_finish_is_cut(larder_factory, app, pair, begi
     assert larder.raw(*filter(None, [beginning]), port=larder.tls_port) == b""
 
 
+def test_too_many_connections_are_refused_before_their_handshake(larder_factory, authority, app, pair):
+    larder = larder_factory(tls_config(app, pair, workers=1, limits={"connections": 1}))
+    with client(larder, authority) as s:
+        with pytest.raises(OSError), client(larder, authority):
+            pass
+        assert ask(s)[1] == b"fixed"
+
+
 def test_a_head_that_drips_gets_408(larder_factory, authority, app, pair):
     larder = larder_factory(tls_config(app, pair, limits={"head_timeout": "300ms"}))
     with client(larder, authority) as s:
@@ -446,16 +455,17 @@ def test_t(tmp_path, authority, app, pair):
     text.write_text("no PEM at all\n")
     openssl("pkey", "-in", pair.key, "-aes128", "-passout", "pass:secret", "-out", encrypted)
 
-    def run(certificate, key):
+    def run(certificate, key, explained=""):
         path = tmp_path / "larder.json"
         path.write_text(json.dumps(tls_config(app, pair, tls={"certificates": [
             pair.config(), {"certificate": str(certificate), "key": str(key)}]})))
         done = subprocess.run([BINARY, "-t", "-c", path], capture_output=True, text=True, timeout=30)
         place = "at $.listen[1].tls.certificates[1]."
         assert place in done.stderr or not done.stderr
+        assert explained in done.stdout
         return done.returncode, done.stderr.replace(place, "")
 
-    assert run(other.certificate, other.key) == (0, "")
+    assert run(other.certificate, other.key, "TLS 1.2 and newer, 2 certificates") == (0, "")
     for certificate, key, words in (
             (tmp_path / "none.pem", pair.key, ["certificate: ", "none.pem", "No such file"]),
             (pair.certificate, tmp_path / "none.key", ["key: ", "none.key", "No such file"]),
@@ -682,7 +692,7 @@ def test_an_answer_up_to_the_end_needs_a_clean_end(larder_factory, authority, pa
 
 def test_the_next_server_is_tried_where_one_is_not_to_be_trusted(larder_factory, authority, tls_app):
     """The first's certificate names the host in its subject, which does not count."""
-    with App(authority.server_context(authority.issue("DNS:wrong.test", name="a.test"))) as wrong:
+    with App(authority.server_context(authority.issue(name="a.test"))) as wrong:
         config = upstream_config(tls_app, trusting(authority, server_name="a.test"))
         u = config["upstreams"]["app"]
         del u["server"]

@@ -40,7 +40,7 @@ class Authority:
         stem = self.directory / f"issued-{self.made}"
         request, extensions = stem.with_suffix(".csr"), stem.with_suffix(".ext")
         pair = Pair(stem.with_suffix(".pem"), stem.with_suffix(".key"))
-        extensions.write_text(f"subjectAltName={','.join(names)}\n")
+        extensions.write_text(f"subjectAltName={','.join(names)}\n" if names else "")
         openssl("req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
                 "-keyout", pair.key, "-out", request, "-subj", f"/CN={name or f'issued {self.made}'}")
         openssl("x509", "-req", "-in", request, "-CA", self.certificate, "-CAkey", self.key,
@@ -78,19 +78,25 @@ def connect(port, context, session=None, name=None):
         raise
 
 
+class AnswerEnded(Exception):
+    """The connection ended in the middle of an answer, or before it."""
+
+
 def read_answer(s):
     """One answer with a Content-Length: its head and body."""
     data = b""
     while b"\r\n\r\n" not in data:
         piece = s.recv(65536)
-        assert piece, data
+        if not piece:
+            raise AnswerEnded(data)
         data += piece
     head, _, body = data.partition(b"\r\n\r\n")
     length = next(int(line.split(b":")[1]) for line in head.split(b"\r\n")
                   if line.lower().startswith(b"content-length:"))
     while len(body) < length:
         piece = s.recv(65536)
-        assert piece, "the answer ended early"
+        if not piece:
+            raise AnswerEnded(head, len(body))
         body += piece
     return head.decode(), body
 
