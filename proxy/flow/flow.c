@@ -30,7 +30,9 @@ static const struct {
                    TO(FLOW_LOOKUP) | TO(FLOW_DELIVER) | TO(FLOW_PASS) | TO(FLOW_FAIL) |
                        TO(FLOW_STREAM)},
     [FLOW_PASS] = {"pass", flow_step_pass, TO(FLOW_STREAM) | TO(FLOW_FAIL)},
-    [FLOW_STREAM] = {"stream", flow_step_stream, TO(FLOW_FAIL) | TO(FLOW_DONE)},
+    [FLOW_STREAM] = {"stream", flow_step_stream,
+                     TO(FLOW_TUNNEL) | TO(FLOW_FAIL) | TO(FLOW_DONE)},
+    [FLOW_TUNNEL] = {"tunnel", flow_step_tunnel, TO(FLOW_FAIL) | TO(FLOW_DONE)},
     [FLOW_DELIVER] = {"deliver", flow_step_deliver, TO(FLOW_FAIL) | TO(FLOW_DONE)},
     [FLOW_FAIL] = {"fail", flow_step_fail, TO(FLOW_DONE)},
 };
@@ -49,6 +51,8 @@ static void flow_free(struct flow *f)
     if (f->body)
         evbuffer_free(f->body);
     list_remove(&f->link);
+    if (f->tunnel.is_open)
+        count_down(&f->w->counters.tunnels_open);
     count_down(&f->w->counters.active);
     free(f);
 }
@@ -292,7 +296,7 @@ static void on_body(void *flow)
 static void on_drained(void *flow)
 {
     struct flow *f = flow;
-    if (f->state == FLOW_STREAM)
+    if (f->state == FLOW_STREAM || f->state == FLOW_TUNNEL)
         flow_run(f);
 }
 
@@ -300,10 +304,12 @@ static void on_gone(void *flow)
 {
     struct flow *f = flow;
     f->gate = NULL;
-    count(&f->w->counters.clients_gone);
     if (f->waiter)
         count_down(&f->w->counters.coalesced_waiting);
-    f->outcome = "gone";
+    if (f->state != FLOW_TUNNEL) { /* there it is one of the ways to end */
+        count(&f->w->counters.clients_gone);
+        f->outcome = "gone";
+    }
     flow_log(f);
     flow_free(f);
 }

@@ -177,6 +177,9 @@ static void count_outcome(struct flow *f, struct route_counters *c, uint64_t us)
         count(&c->bypasses);
         hist_record(&c->miss_time, us);
         return;
+    case 't': /* tunnel: it ends when it likes, so its time says nothing */
+        count(&c->bypasses);
+        return;
     case 'e': /* error */
         count(&c->errors);
         return;
@@ -204,6 +207,7 @@ void flow_log(struct flow *f)
                                 .status = f->status,
                                 .age_s = (uint32_t)f->age_s,
                                 .body_bytes = f->body_bytes,
+                                .request_bytes = f->request_bytes,
                                 .total_us = us,
                                 .upstream_us = f->upstream_us};
     if (f->outcome[0] == 'h')

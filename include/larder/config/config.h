@@ -142,6 +142,7 @@ struct config {
     struct {
         uint64_t head_bytes, body_bytes, key_body_bytes; /* key_body_bytes: bodies read for keys */
         uint64_t head_timeout_ms, idle_timeout_ms, body_timeout_ms, send_timeout_ms;
+        uint64_t tunnel_idle_timeout_ms;
         unsigned connections; /* for each worker */
     } limits;
     unsigned trusted_count;
