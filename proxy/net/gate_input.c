@@ -10,15 +10,24 @@
 /* What evhttp reads instead of the client's head: no body, no persistence rule of its own. */
 static const char STAND_IN[] = "GET / HTTP/1.1\r\n\r\n";
 
+/* A plain bufferevent keeps its input closed to all but itself; the one for TLS does not, and could
+ * not read any more were it closed. */
+static void add_stand_in(struct gate *g, struct evbuffer *in)
+{
+    if (!g->ssl)
+        evbuffer_unfreeze(in, 0);
+    evbuffer_add(in, STAND_IN, sizeof(STAND_IN) - 1);
+    if (!g->ssl)
+        evbuffer_freeze(in, 0);
+}
+
 static void feed_evhttp(struct gate *g)
 {
     struct evbuffer *in = bufferevent_get_input(g->bev);
     g->feeding = true;
     if (evbuffer_get_length(in) > 0)
         evbuffer_add_buffer(g->hold, in);
-    evbuffer_unfreeze(in, 0);
-    evbuffer_add(in, STAND_IN, sizeof(STAND_IN) - 1);
-    evbuffer_freeze(in, 0);
+    add_stand_in(g, in);
     g->feeding = false;
     if (!g->in_input)
         bufferevent_trigger(g->bev, EV_READ, BEV_TRIG_DEFER_CALLBACKS);
@@ -182,11 +191,8 @@ static void hold_back(struct gate *g, struct evbuffer *in)
     if (is_waiting)
         evbuffer_drain(in, sizeof(STAND_IN) - 1);
     evbuffer_add_buffer(g->hold, in);
-    if (is_waiting) {
-        evbuffer_unfreeze(in, 0);
-        evbuffer_add(in, STAND_IN, sizeof(STAND_IN) - 1);
-        evbuffer_freeze(in, 0);
-    }
+    if (is_waiting)
+        add_stand_in(g, in);
     g->feeding = false;
 }
 
