@@ -207,6 +207,10 @@ void exchange_send_body(struct exchange *x, struct evbuffer *piece)
     struct evbuffer *to = x->pending;
     if (len == 0)
         return;
+    if (x->conn && x->conn->is_deaf) {
+        evbuffer_drain(piece, len);
+        return;
+    }
     if (x->body_chunked)
         evbuffer_add_printf(to, "%zx\r\n", len);
     evbuffer_add_buffer(to, piece);
@@ -239,7 +243,7 @@ void exchange_send_end(struct exchange *x)
 size_t exchange_send_pending(const struct exchange *x)
 {
     size_t n = evbuffer_get_length(x->pending);
-    if (x->conn)
+    if (x->conn && !x->conn->is_deaf)
         n += evbuffer_get_length(bufferevent_get_output(x->conn->bev));
     return n;
 }

@@ -60,6 +60,7 @@ struct conn {
     struct event *timer;
     mono_ms deadline, armed;
     bool is_reused, has_answer_byte;
+    bool is_deaf; /* it takes no more of the request; its answer may still be there */
     unsigned interim;
     struct chunked chunked;
     uint64_t left;

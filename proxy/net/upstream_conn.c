@@ -350,6 +350,18 @@ static void on_tunnel_event(struct conn *c, short what)
     exchange_on_body(x);
 }
 
+/* An upstream that has answered before it has read the whole request, and closed: writing fails,
+ * and what it has said is still to be read (RFC 9112 section 9.6). */
+static void stop_writing(struct conn *c)
+{
+    c->is_deaf = true;
+    bufferevent_disable(c->bev, EV_WRITE);
+    if (!c->x->is_paused)
+        bufferevent_enable(c->bev, EV_READ); /* over TLS an error stops both directions */
+    if (c->state == CONN_HEAD)
+        conn_set_deadline(c, c->x->first_byte_timeout_ms);
+}
+
 static void on_event(struct bufferevent *bev, short what, void *arg)
 {
     (void)bev;
@@ -363,6 +375,8 @@ static void on_event(struct bufferevent *bev, short what, void *arg)
     } else if (c->state == CONN_CONNECTING) {
         c->pool->u->connect_failures++;
         conn_retry(c, tls_error(c, UPSTREAM_REFUSED));
+    } else if ((what & BEV_EVENT_WRITING) && c->x && !c->is_deaf) {
+        stop_writing(c);
     } else if (c->state == CONN_HEAD) {
         conn_retry(c, tls_error(c, UPSTREAM_RESET));
     } else if (c->state == CONN_BODY && (what & BEV_EVENT_EOF) && c->x &&
