@@ -233,6 +233,12 @@ static const struct member limits_members[] = {
      .max = 1000000,
      .fallback = "10000",
      .doc = "most client connections of each worker"},
+    {.name = "methods",
+     .type = MEMBER_OWN,
+     .read = load_methods,
+     .schema = "\"type\": \"array\", \"minItems\": 1, \"maxItems\": 64, \"uniqueItems\": true, "
+               "\"items\": {\"type\": \"string\", \"minLength\": 1}",
+     .doc = "the methods that clients may use, others get 405; default: all but CONNECT and TRACE"},
 };
 const struct object object_limits = OBJECT("limits", limits_members);
 
