@@ -125,6 +125,10 @@ static enum flow_state step_route(struct flow *f)
     const struct head *h = f->head;
     if (h->method == METHOD_CONNECT || h->method == METHOD_TRACE)
         return flow_fail(f, 501, "method", "CONNECT and TRACE are not proxied");
+    if (!config_allows_method(c, h))
+        return flow_fail(f, 405, "method", "the method is not among those of limits.methods");
+    if (h->expects_other)
+        return flow_fail(f, 417, "expectation", "of expectations only 100-continue is understood");
     f->l.route = route_match(c->routes, c->route_count, h, &f->l.captures);
     const struct route *r = f->l.route;
     f->body_limit = r->body_limit_bytes ? r->body_limit_bytes : c->limits.body_bytes;

@@ -86,6 +86,17 @@ enum flow_state flow_fail_upstream(struct flow *f, enum upstream_error e)
     return flow_fail(f, status, name, f->detail);
 }
 
+/* RFC 9110 section 10.2.1. */
+static void add_allow(const struct config *c, struct buf *out)
+{
+    buf_add_str(out, "Allow: ");
+    for (unsigned i = 0; i < c->limits.method_count; i++) {
+        buf_add_str(out, i ? ", " : "");
+        buf_add_span(out, c->limits.methods[i]);
+    }
+    buf_add_str(out, "\r\n");
+}
+
 enum flow_state flow_step_fail(struct flow *f)
 {
     struct buf out, status;
@@ -97,6 +108,8 @@ enum flow_state flow_step_fail(struct flow *f)
     buf_add_str(&status, "X-Request-Id: ");
     buf_add_span(&status, buf_span(&f->id));
     buf_add_str(&status, "\r\n");
+    if (f->problem.status == 405)
+        add_allow(f->w->config, &status);
     if (f->problem.status == 416)
         buf_add_fmt(&status, "Content-Range: bytes */%llu\r\n",
                     (unsigned long long)f->unsatisfied_length);

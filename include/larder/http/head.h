@@ -128,6 +128,7 @@ struct head {
     bool has_content_length;
     bool keep_alive;      /* what version and Connection say of persistence, RFC 9112 section 9.3 */
     bool expect_continue; /* Expect: 100-continue */
+    bool expects_other;   /* Expect: something else, too */
     bool has_upgrade;     /* Connection: upgrade and an Upgrade field */
     struct span connection; /* first Connection value; others are found through the fields */
     unsigned field_count;
