@@ -131,7 +131,8 @@ static struct store *make_store(const struct config *c)
         .route_count = c->route_count,
         .route = limits,
         .max_object_bytes = c->cache.max_object_bytes + 256 * 1024, /* heads come on top */
-        .waiters_max = c->cache.waiters_max};
+        .waiters_max = c->cache.waiters_max,
+        .variants_max = c->cache.variants_max};
     struct store *s = store_new(&sc);
     free(limits);
     return s;

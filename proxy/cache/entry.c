@@ -90,8 +90,7 @@ static void copy_numbers(struct entry *e, const struct entry_parts *p)
     e->keep_ms = p->keep_ms;
     e->flags = (uint8_t)p->flags;
     e->date_unix_s = p->date_unix_s;
-    e->first = p->first;
-    e->length = p->length;
+    e->is_for_any_origin = p->is_for_any_origin;
     e->is_etag_ours = p->is_etag_ours;
     e->length_line_len = p->length_line_len;
     e->fetch_us = p->fetch_us;

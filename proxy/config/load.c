@@ -150,6 +150,13 @@ static const struct member cache_members[] = {
      .offset = AT(cache.pass_memory_ms),
      .fallback = "30s",
      .doc = "so long requests do not wait for an answer that could not be shared last time"},
+    {.name = "max_variants",
+     .type = MEMBER_UINT,
+     .offset = AT(cache.variants_max),
+     .max = 100000,
+     .fallback = "64",
+     .doc = "most answers of one key that Vary tells apart; further ones are not stored, counted "
+            "and told; 0: no limit"},
     {.name = "max_tags",
      .type = MEMBER_UINT,
      .offset = AT(cache.tags_max),

@@ -47,6 +47,7 @@ static void flow_free(struct flow *f)
     entry_unref(f->vary);
     entry_unref(f->stale);
     json_doc_free(f->json);
+    keep_free(f->keep);
     timer_free(f->timer);
     if (f->body)
         evbuffer_free(f->body);
@@ -278,7 +279,7 @@ static enum flow_state step_wait(struct flow *f)
         if (!f->is_led && lookup_is_personal(f->l.route, f->head) &&
             !(f->entry->flags & FRESH_FOR_AUTHORIZED))
             return bypass(f, REASON_AUTHORIZATION);
-        if (flow_is_our_variant(f))
+        if (flow_is_our_variant(f) && (f->is_led || lookup_knows_origin(f->head, f->entry)))
             return FLOW_DELIVER;
         f->is_coalesced = false; /* another variant's flight: ask anew */
         entry_unref(take(f->entry));

@@ -61,6 +61,7 @@ struct flow {
     enum flight_outcome landed;
     int landed_error;
     bool is_stored, is_stale;
+    bool is_part; /* a range of something that is not stored whole is fetched */
     bool is_warm, wants_new; /* a warm job's request; it wants a new answer */
     struct entry *entry, *vary;
     struct entry *stale; /* what may be served if the upstream fails */
@@ -70,6 +71,7 @@ struct flow {
     enum store_verdict verdict;
     bool head_written, is_head_only, is_chunked, is_ended, is_upload_done, is_upload_failed;
     enum upstream_error stream_error;
+    struct keep *keep; /* a copy of what streams by, to be stored */
 
     struct {
         bool is_open, is_up_ended, is_down_ended; /* up: to the upstream */
@@ -112,6 +114,18 @@ void flow_cache_status_format(const struct flow *f, unsigned status, struct buf 
 /* The upstream has answered 101: FLOW_TUNNEL, FLOW_FAIL, or FLOW_PAUSE until the upload is done. */
 enum flow_state flow_switch(struct flow *f);
 enum flow_state flow_step_tunnel(struct flow *f);
+
+/* keep.c */
+struct keep;
+/* NULL: the answer is not one that is kept, or there is no memory. */
+struct keep *keep_start(const struct flow *f, const struct head *response);
+/* Copies what goes by; false: it has become too large, or there is no memory. */
+bool keep_add(struct keep *k, struct evbuffer *piece, uint64_t limit);
+void keep_store(struct keep *k, struct worker *w, const struct head *response);
+void keep_free(struct keep *k); /* NULL is fine */
+/* What the answer to a HEAD says of what is stored: it is updated, or dropped. */
+void keep_head_news(struct worker *w, const struct lookup *l, const struct head *request,
+                    const struct head *news);
 
 /* flow_reply.c */
 enum flow_state flow_step_deliver(struct flow *f);

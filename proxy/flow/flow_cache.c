@@ -107,6 +107,10 @@ static enum flow_state serve(struct flow *f, struct entry *e, bool is_stale)
 {
     if (f->wants_new)
         return fetch_anew(f, e, REASON_WARM);
+    if (!lookup_knows_origin(f->head, e))
+        return fetch_anew(f, e, REASON_ORIGIN);
+    if (f->is_part && !lookup_may_reuse(f->l.route, f->head, e, mono_now_ms()))
+        return fetch_anew(f, e, REASON_REQUEST);
     f->entry = e;
     bool is_due = is_stale || refresh_is_due(f->w, f->l.route, e, mono_now_ms());
     if (is_stale)
@@ -206,6 +210,20 @@ static enum flow_state begin_with(struct flow *f, const struct cache_key *key, b
     }
 }
 
+/* A part of what is not stored whole: kept by its range, and asked for as such. */
+static enum flow_state begin_part(struct flow *f)
+{
+    struct buf text;
+    struct cache_key key;
+    char block[KEY_BYTES_MAX];
+    buf_init_fixed(&text, block, sizeof(block));
+    if (!lookup_part_key(&f->l, f->head, &text, &key))
+        return pass(f, REASON_RANGE, NULL);
+    f->is_part = true;
+    lookup_tags(f->w->shared, &f->l, f->head, flow_whole_body(f), flow_json(f));
+    return begin_with(f, &key, true);
+}
+
 /* Mode http, and the client has a say: what is stored decides what can be done for it. FLOW_LOOKUP:
  * nothing special, the store begins as always. */
 static enum flow_state look_first(struct flow *f)
@@ -216,7 +234,7 @@ static enum flow_state look_first(struct flow *f)
     if (!r->request_cc_ignored)
         reuse_request_parse(f->head, &cc);
     enum store_result found = lookup_find(f->w, &f->l, f->head, LOOKUP_KEPT, &e);
-    if (e && lookup_may_reuse(r, f->head, e, mono_now_ms())) {
+    if (e && lookup_knows_origin(f->head, e) && lookup_may_reuse(r, f->head, e, mono_now_ms())) {
         f->is_stale = found == STORE_KEPT;
         if (!f->is_stale)
             return serve(f, e, found == STORE_STALE);
@@ -236,7 +254,7 @@ static enum flow_state look_first(struct flow *f)
         if (cc.flags & CC_NO_STORE)
             return pass(f, REASON_NO_STORE, NULL);
         if (is_passed)
-            return f->head->method == METHOD_HEAD ? FLOW_PASS : pass(f, REASON_RANGE, NULL);
+            return f->head->method == METHOD_HEAD ? FLOW_PASS : begin_part(f);
         return is_personal ? pass(f, REASON_AUTHORIZATION, NULL) : FLOW_LOOKUP;
     }
     return fetch_anew(f, e, REASON_REQUEST);

@@ -16,6 +16,8 @@ static const char *fwd_word(const struct flow *f)
         return "request";
     case REASON_RANGE:
         return "partial";
+    case REASON_ORIGIN:
+        return "vary-miss";
     case REASON_INVALIDATED:
     case REASON_WARM:
         return "miss";
@@ -64,6 +66,8 @@ static bool upload_pieces_left(const struct flow *f)
 static const struct entry *validated(const struct flow *f, const struct flight *flight)
 {
     bool is_get = f->head->method == METHOD_GET || f->head->method == METHOD_HEAD;
+    if (f->reason == REASON_ORIGIN) /* it may hold, and yet not be for this origin */
+        return NULL;
     return flight && f->stale && is_get && !f->wants_new && entry_has_validator(f->stale) ? f->stale
                                                                                         : NULL;
 }
@@ -89,6 +93,7 @@ bool flow_start_fetch(struct flow *f, struct flight *flight)
                               .route = f->l.route,
                               .id = buf_span(&f->id),
                               .is_fetch = flight != NULL,
+                              .is_part = f->is_part,
                               .is_looked_into = f->w->shared->plans[f->l.route->index] != NULL,
                               .is_upgrade = is_upgrade,
                               .body_chunked = is_chunked,
@@ -108,6 +113,7 @@ bool flow_start_fetch(struct flow *f, struct flight *flight)
         .flight = flight,
         .old = f->stale,
         .request_text = gate_head_text(f->gate),
+        .is_part = f->is_part,
         .plain_head = buf_span(&plain),
         .body = flight ? whole : span_of(NULL, 0),
         .exchange = {.head = buf_span(&head),
@@ -180,6 +186,9 @@ static bool write_head(struct flow *f)
 {
     const struct head *h = f->stream_head;
     write_apply(f->w, &f->l, f->head, flow_whole_body(f), flow_json(f), h);
+    f->keep = keep_start(f, h);
+    if (f->has_key && f->head->method == METHOD_HEAD && !f->is_led)
+        keep_head_news(f->w, &f->l, f->head, h);
     cleanup(buf_fini) struct buf out;
     buf_init(&out, 512 * 1024);
     answer_head_format(h, false, false, &out);
@@ -216,6 +225,8 @@ static void pump_download(struct flow *f)
         evbuffer_drain(body, len);
         return;
     }
+    if (f->keep && !keep_add(f->keep, body, f->w->config->cache.max_object_bytes))
+        keep_free(take(f->keep));
     if (len > 0) {
         f->body_bytes += len;
         if (f->is_chunked) {
@@ -315,6 +326,8 @@ void flow_on_stream_end(struct flow *f)
     /* the fetch and its head end with this call: take what is left of the body first */
     if (f->head_written)
         pump_download(f);
+    if (f->keep && f->head_written)
+        keep_store(f->keep, f->w, f->stream_head);
     f->fetch = NULL;
     flow_run(f);
 }

@@ -180,7 +180,8 @@ static bool is_left_out(const struct forward *f, const struct field *field)
         return false;
     /* an answer that is nobody's must not depend on who asks */
     bool is_nobodys = f->route->identity == IDENTITY_NONE && field_is_credential(field);
-    return is_client_condition(field->id) || is_nobodys ||
+    bool is_range = f->is_part && field->id == FIELD_RANGE;
+    return (is_client_condition(field->id) && !is_range) || is_nobodys ||
            (f->is_looked_into && field->id == FIELD_ACCEPT_ENCODING);
 }
 

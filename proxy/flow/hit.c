@@ -114,7 +114,7 @@ enum gate_verdict hit_on_head(void *arg, struct gate *g, const struct head *h)
     enum store_result rc = lookup_find(w, &l, h, LOOKUP_USABLE, &e);
     if (rc != STORE_HIT && rc != STORE_STALE)
         return GATE_TAKE;
-    if (l.route->fresh.is_http && !lookup_may_reuse(l.route, h, e, mono_now_ms())) {
+    if (!lookup_knows_origin(h, e) || !lookup_may_reuse(l.route, h, e, mono_now_ms())) {
         entry_unref(e);
         return GATE_TAKE;
     }

@@ -46,6 +46,7 @@ static const struct {
     [REASON_NO_STORE] = {"request-no-store",
                          "\"request_cache_control\": \"ignore\" takes no orders from clients"},
     [REASON_MAX_STALE] = {"max-stale", ""},
+    [REASON_ORIGIN] = {"origin", "\"cors\": \"ignore\" if the app never looks at Origin"},
     [REASON_RANGE] = {"range", ""},
     [REASON_NOMEM] = {"out-of-memory", ""},
 };

@@ -9,11 +9,10 @@
 
 enum { HEAD_BYTES_MAX = 256 * 1024 };
 
-/* Lines of the stored head that a new one never replaces: they describe the stored body. */
+/* Lines of the stored head that a new one never replaces: they say in what form the body stands. */
 static bool is_of_the_body(enum field_id id)
 {
-    return id == FIELD_CONTENT_LENGTH || id == FIELD_CONTENT_ENCODING ||
-           id == FIELD_CONTENT_TYPE || id == FIELD_CONTENT_RANGE;
+    return id == FIELD_CONTENT_LENGTH || id == FIELD_CONTENT_ENCODING || id == FIELD_CONTENT_RANGE;
 }
 
 /* Via is made anew, and so is an entity tag of our own. */

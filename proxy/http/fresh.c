@@ -53,16 +53,18 @@ static bool is_event_stream(const struct head *response)
 static enum store_verdict judge_kind(const struct judgement *j)
 {
     unsigned status = j->response->status;
-    if (status < 200 || status == 206 || status == 304)
+    if (status < 200 || (status == 206 && !j->c->takes_part) || status == 304)
         return STORE_NO_PARTIAL;
     return is_event_stream(j->response) ? STORE_NO_EVENT_STREAM : STORE_YES;
 }
 
-/* Section 5.2.2.3: who knows the status passes over no-store; who does not, obeys it. */
+/* Section 5.2.2.3: must-understand: who knows the status passes over no-store, who does not must not
+ * store the answer. */
 static bool is_no_store(const struct judgement *j)
 {
-    bool is_understood = (j->cc.flags & CC_MUST_UNDERSTAND) && status_is_known(j->response->status);
-    return (j->cc.flags & CC_NO_STORE) && !(is_understood && j->policy->is_http);
+    if (j->policy->is_http && j->cc.flags & CC_MUST_UNDERSTAND)
+        return !status_is_known(j->response->status);
+    return j->cc.flags & CC_NO_STORE;
 }
 
 bool fresh_has_validator(const struct head *response)
@@ -198,6 +200,7 @@ static enum status_rule rule_for(const struct fresh_policy *policy, unsigned sta
     case 200:
     case 203:
     case 204:
+    case 206:
     case 300:
     case 301:
     case 308:
@@ -224,6 +227,8 @@ static enum store_verdict no_lifetime(const struct judgement *j, enum status_rul
 {
     bool may_guess = rule == RULE_HEURISTIC || (j->policy->is_http && j->cc.flags & CC_PUBLIC);
     *ret_ms = 0;
+    if (j->c->needs_lifetime)
+        return STORE_NO_TTL;
     if (may_guess && heuristic_lifetime_ms(j, ret_ms))
         return STORE_YES;
     /* stale from the start: good for being validated */
@@ -348,6 +353,7 @@ const char *store_verdict_name(enum store_verdict v)
         [STORE_NO_SET_COOKIE] = "set-cookie",
         [STORE_NO_AUTHORIZATION] = "authorization",
         [STORE_NO_VARY_STAR] = "vary-star",
+        [STORE_NO_VARIANTS] = "variants",
         [STORE_NO_TTL] = "ttl",
         [STORE_NO_REQUEST_NO_STORE] = "request-no-store",
         [STORE_NO_EVENT_STREAM] = "event-stream",

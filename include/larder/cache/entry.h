@@ -61,8 +61,8 @@ struct entry {
     uint64_t fetch_us;            /* what the upstream took: what a hit saves */
     int64_t last_modified_unix_s; /* -1: none */
     int64_t date_unix_s;          /* what it is dated: stands in for Last-Modified to a client */
-    uint64_t first, length; /* of a stored part (206): its first byte, and the whole's length */
     uint8_t flags;          /* enum fresh_flag */
+    bool is_for_any_origin;       /* who sends an Origin may have it, whatever it is */
     bool is_etag_ours;            /* the app gave none: the upstream cannot be asked by it */
     size_t bytes;                 /* all that it costs, with overhead: what budgets count */
     struct span head;     /* status line and fields, each with CRLF; no empty line, no framing
@@ -82,6 +82,7 @@ struct entry {
     _Atomic uint64_t hits;
     /* the store's own */
     struct entry *chain;
+    unsigned variants; /* of a VARY marker: how many are stored */
     struct list in_all, in_route, in_expiry;
     struct tag_link *links; /* tag_count of them */
 };
@@ -96,9 +97,8 @@ struct entry_parts {
     mono_ms stored_mono_ms;
     uint64_t age_at_store_ms, lifetime_ms, while_ms, error_ms, keep_ms, fetch_us;
     int64_t last_modified_unix_s, date_unix_s;
-    uint64_t first, length;
     unsigned flags;
-    bool is_etag_ours;
+    bool is_etag_ours, is_for_any_origin;
     size_t length_line_len;
     struct span head, head_304, hidden, body, etag, target, host, tag_text;
     bool is_refetchable;

@@ -118,6 +118,8 @@ struct route {
     bool key_host;      /* the Host is part of the key */
     bool store_errors;  /* "json_errors": "store": the safe default for JSON is off */
     bool vary_ignored;  /* "vary": "ignore" */
+    bool is_any_language_order; /* "languages": "unordered" */
+    bool cors_ignored;       /* "cors": "ignore" */
     bool request_cc_ignored; /* "request_cache_control": "ignore" */
     bool share_cookies; /* "cookies": "share": requests with cookies are answered alike */
     unsigned upstream;  /* index in config */

@@ -35,6 +35,7 @@ enum reason {
     REASON_REQUEST,   /* its Cache-Control or Pragma: the stored answer is validated */
     REASON_NO_STORE,  /* its Cache-Control: no-store */
     REASON_MAX_STALE, /* stale, as its max-stale allows */
+    REASON_ORIGIN,    /* Origin: what is stored was not asked for with one */
     REASON_RANGE,     /* a part of something that is not stored whole */
     REASON_NOMEM,
     REASON_COUNT

@@ -43,6 +43,7 @@ enum store_verdict {
     STORE_NO_SET_COOKIE,
     STORE_NO_AUTHORIZATION, /* credentials, and no public, s-maxage or must-revalidate */
     STORE_NO_VARY_STAR,
+    STORE_NO_VARIANTS, /* too many that Vary tells apart, or it cannot tell them apart */
     STORE_NO_TTL, /* the freshness lifetime is zero or already over */
     STORE_NO_REQUEST_NO_STORE,
     STORE_NO_EVENT_STREAM, /* text/event-stream has no end */
@@ -60,6 +61,8 @@ enum store_verdict {
 struct fresh_case {
     const struct fresh_policy *policy;
     const struct head *request, *response;
+    bool takes_part;      /* a 206 is what was asked for, and its key holds the range */
+    bool needs_lifetime;  /* only where the upstream says how long: no guess (answers to POST) */
     bool has_credentials; /* the request bears some that its key does not hold */
     int64_t now_unix_s;   /* when the response came */
     uint64_t delay_ms;    /* from the request's start to then */
