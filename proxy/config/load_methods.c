@@ -35,7 +35,8 @@ void load_methods(struct reading *r, const struct json *j, void *config)
     struct config *c = config;
     c->limits.method_count = c->limits.method_mask = 0;
     if (j->type != JSON_ARRAY || j->count < 1 || j->count > METHODS_MAX) {
-        reading_fail(r, j, "\"methods\" must be a list of 1 to %d methods; write [\"GET\", \"HEAD\"]",
+        reading_fail(r, j,
+                     "\"methods\" must be a list of 1 to %d methods; write [\"GET\", \"HEAD\"]",
                      METHODS_MAX);
         return;
     }

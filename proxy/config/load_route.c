@@ -360,15 +360,17 @@ static const struct member members[] = {
      .offset = AT(is_any_language_order),
      .words = ordered_unordered,
      .fallback = "ordered",
-     .doc = "of Accept-Language where answers vary by it: unordered, \"en, de\" and \"de, en\" share "
-            "an answer, as HTTP allows; most frameworks take the first"},
+     .doc =
+         "of Accept-Language where answers vary by it: unordered, \"en, de\" and \"de, en\" share "
+         "an answer, as HTTP allows; most frameworks take the first"},
     {.name = "cors",
      .type = MEMBER_FLAG,
      .offset = AT(cors_ignored),
      .words = auto_ignore,
      .fallback = "auto",
-     .doc = "auto: answers that name an origin in Access-Control-Allow-Origin vary by it, even where "
-            "the app forgets Vary; ignore: only Vary counts"},
+     .doc =
+         "auto: answers that name an origin in Access-Control-Allow-Origin vary by it, even where "
+         "the app forgets Vary; ignore: only Vary counts"},
     {.name = "max_bytes",
      .type = MEMBER_SIZE,
      .offset = AT(max_bytes),

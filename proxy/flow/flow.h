@@ -1,5 +1,6 @@
 /* flow.h: a flow's insides, shared by flow.c (its states), flow_cache.c (store and flights),
- * flow_stream.c (passing through), flow_tunnel.c (what has left HTTP) and flow_reply.c (answers of the cache and of our own). */
+ * flow_stream.c (passing through), flow_tunnel.c (what has left HTTP) and flow_reply.c (answers of
+ * the cache and of our own). */
 #ifndef LARDER_FLOW_FLOW_H
 #define LARDER_FLOW_FLOW_H
 

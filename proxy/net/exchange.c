@@ -270,8 +270,7 @@ void exchange_resume(struct exchange *x)
     if (x->is_input_over)
         return;
     bufferevent_enable(x->conn->bev, EV_READ);
-    conn_set_deadline(x->conn,
-                      x->is_switched ? 0 : x->pool->u->config.between_bytes_timeout_ms);
+    conn_set_deadline(x->conn, x->is_switched ? 0 : x->pool->u->config.between_bytes_timeout_ms);
     bufferevent_trigger(x->conn->bev, EV_READ,
                         BEV_TRIG_DEFER_CALLBACKS); /* what is there already */
 }

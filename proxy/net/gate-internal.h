@@ -1,6 +1,6 @@
 /* gate-internal.h: what the gate's files share: its life (gate.c), what comes in (gate_input.c),
- * what goes out (gate_output.c), its handshake where it speaks TLS (gate_tls.c), and what it is once
- * it has left HTTP (gate_tunnel.c). */
+ * what goes out (gate_output.c), its handshake where it speaks TLS (gate_tls.c), and what it is
+ * once it has left HTTP (gate_tunnel.c). */
 #ifndef LARDER_NET_GATE_INTERNAL_H
 #define LARDER_NET_GATE_INTERNAL_H
 
@@ -14,10 +14,10 @@
 #include <event2/http.h>
 
 enum {
-    HOLD_HIGH = 64 * 1024,  /* bytes a connection may send ahead before it is not read any more */
-    BODY_HIGH = 128 * 1024, /* body bytes that may wait for the flow */
+    HOLD_HIGH = 64 * 1024,   /* bytes a connection may send ahead before it is not read any more */
+    BODY_HIGH = 128 * 1024,  /* body bytes that may wait for the flow */
     TUNNEL_HIGH = 64 * 1024, /* a tunnel's bytes that may wait for the flow */
-    LINGER_MS = 2000,       /* a closing connection's unread bytes are swallowed so long */
+    LINGER_MS = 2000,        /* a closing connection's unread bytes are swallowed so long */
 };
 
 enum gate_state {

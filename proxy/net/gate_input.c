@@ -323,6 +323,7 @@ void gate_body_taken(struct gate *g)
 {
     if (g->state == GATE_TUNNEL)
         gate_tunnel_pump(g);
-    else if (g->body_started && g->body_state == BODY_MORE && evbuffer_get_length(g->body) < BODY_HIGH)
+    else if (g->body_started && g->body_state == BODY_MORE &&
+             evbuffer_get_length(g->body) < BODY_HIGH)
         gate_pump_body(g);
 }

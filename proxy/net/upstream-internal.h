@@ -105,7 +105,7 @@ void conn_use(struct conn *c, struct exchange *x); /* an idle one */
 void conn_close(struct conn *c);
 void conn_read(struct conn *c); /* goes on with what is in the input buffer */
 void conn_set_deadline(struct conn *c, uint64_t ms);
-void conn_end_output(struct conn *c); /* nothing more will be sent; it may still be read */
+void conn_end_output(struct conn *c);     /* nothing more will be sent; it may still be read */
 bool conn_is_alive(const struct conn *c); /* an idle one that the upstream has neither closed nor
                                              spoken on */
 

@@ -165,8 +165,8 @@ bool field_list_next(struct span *rest, struct span *ret_member);
 /* Does any <id> field hold <token>, without regard to case? */
 bool field_has_token(const struct head *h, enum field_id id, struct span token);
 
-/* Is the protocol that a 101 switches to (RFC 9110 section 7.8) one that the request asked for? Of a
- * stack of protocols one is enough (RFC 2817 names HTTP/1.1 behind TLS). */
+/* Is the protocol that a 101 switches to (RFC 9110 section 7.8) one that the request asked for? Of
+ * a stack of protocols one is enough (RFC 2817 names HTTP/1.1 behind TLS). */
 bool head_answers_upgrade(const struct head *request, const struct head *response);
 
 const char *status_reason(unsigned status); /* "Not Found"; "Unknown" where there is none */
