@@ -112,6 +112,9 @@ void *reading_keep(struct reading *r, void *object, void (*free_object)(void *ob
 /* A whole number of percent: "10%". */
 bool reading_percent(struct reading *r, const struct json *j, unsigned max, unsigned *into);
 
+/* Is <m> a method, spelled as those that are known? False after an error was told. */
+bool reading_method(struct reading *r, const struct json *j, struct span m);
+
 /* "query.x" and so on into <p>; false after an error was told. <route> may be NULL. */
 bool load_param(struct reading *r, const struct json *j, const struct route *route,
                 struct span text, struct param *p);
@@ -146,6 +149,7 @@ void load_upstream_tls(struct reading *r, const struct json *j, void *into);
 /* What {} in its place would mean. */
 struct tls_upstream_config *load_upstream_tls_defaults(struct reading *r);
 
+void load_methods(struct reading *r, const struct json *j, void *config);
 void load_warm(struct reading *r, const struct json *j, void *config);
 void load_control(struct reading *r, const struct json *j, void *into);
 void load_upstreams(struct reading *r, const struct json *j, void *into);

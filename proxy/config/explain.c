@@ -262,6 +262,7 @@ static void add_route(const struct config *c, const struct route *r, struct buf 
     add_limit(out, "one answer", r->max_object_bytes, add_size);
     add_limit(out, "request body", r->body_limit_bytes, add_size);
     add_limit(out, "wait for the first byte", r->first_byte_timeout_ms, add_duration);
+    add_limit(out, "silence of a tunnel", r->tunnel_idle_timeout_ms, add_duration);
 }
 
 static void add_control(const struct config *c, struct buf *out)

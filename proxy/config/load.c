@@ -237,6 +237,12 @@ static const struct member limits_members[] = {
      .min = 1,
      .fallback = "60s",
      .doc = "longest wait until a client reads on"},
+    {.name = "tunnel_idle_timeout",
+     .type = MEMBER_DURATION,
+     .offset = AT(limits.tunnel_idle_timeout_ms),
+     .min = 1,
+     .fallback = "10m",
+     .doc = "a WebSocket, or another upgraded connection, is closed after such a silence"},
     {.name = "connections",
      .type = MEMBER_UINT,
      .offset = AT(limits.connections),
@@ -244,6 +250,12 @@ static const struct member limits_members[] = {
      .max = 1000000,
      .fallback = "10000",
      .doc = "most client connections of each worker"},
+    {.name = "methods",
+     .type = MEMBER_OWN,
+     .read = load_methods,
+     .schema = "\"type\": \"array\", \"minItems\": 1, \"maxItems\": 64, \"uniqueItems\": true, "
+               "\"items\": {\"type\": \"string\", \"minLength\": 1}",
+     .doc = "the methods that clients may use, others get 405; default: all but CONNECT and TRACE"},
 };
 const struct object object_limits = OBJECT("limits", limits_members);
 

@@ -397,6 +397,11 @@ static const struct member members[] = {
      .offset = AT(first_byte_timeout_ms),
      .fallback = "0s",
      .doc = "longest wait for an answer to begin; 0s: the upstream's"},
+    {.name = "tunnel_idle_timeout",
+     .type = MEMBER_DURATION,
+     .offset = AT(tunnel_idle_timeout_ms),
+     .fallback = "0s",
+     .doc = "an upgraded connection is closed after such a silence; 0s: as in \"limits\""},
 };
 
 const struct object object_route = OBJECT("a route", members);

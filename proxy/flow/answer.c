@@ -169,13 +169,32 @@ void answer_head_format(const struct head *h, bool strip_set_cookie, bool for_st
     buf_add_str(out, "1.1 larder\r\n");
 }
 
-void answer_interim_format(const struct head *h, struct buf *out)
+static void add_interim(const struct head *h, struct buf *out)
 {
     add_status_line(h, out);
     for (unsigned i = 0; i < h->field_count; i++) {
-        if (!field_is_hop_by_hop(h, &h->fields[i]) && h->fields[i].id != FIELD_CONTENT_LENGTH)
-            add_line(out, h->fields[i].name, h->fields[i].value);
+        const struct field *f = &h->fields[i];
+        if (!field_is_hop_by_hop(h, f) && f->id != FIELD_CONTENT_LENGTH &&
+            f->id != FIELD_X_REQUEST_ID)
+            add_line(out, f->name, f->value);
     }
+}
+
+void answer_interim_format(const struct head *h, struct buf *out)
+{
+    add_interim(h, out);
+    buf_add_str(out, "\r\n");
+}
+
+void answer_switch_format(const struct head *h, struct span id, struct buf *out)
+{
+    add_interim(h, out);
+    for (unsigned i = 0; i < h->field_count; i++) {
+        if (h->fields[i].id == FIELD_UPGRADE)
+            add_line(out, SPAN_LIT("Upgrade"), h->fields[i].value);
+    }
+    add_line(out, SPAN_LIT("Connection"), SPAN_LIT("Upgrade"));
+    add_line(out, SPAN_LIT("X-Request-Id"), id);
     buf_add_str(out, "\r\n");
 }
 

@@ -122,6 +122,8 @@ void answer_head_format(const struct head *h, bool strip_set_cookie, bool for_st
                         struct buf *out);
 /* The whole head of an interim answer. */
 void answer_interim_format(const struct head *h, struct buf *out);
+/* The whole head of a 101. */
+void answer_switch_format(const struct head *h, struct span id, struct buf *out);
 /* What of a stored answer goes to this request: all, its 304, one part of it, or (416) none. */
 struct answer_shape {
     unsigned status;
@@ -140,6 +142,7 @@ struct forward {
     const struct route *route;
     struct span id;
     bool is_fetch;       /* for the cache: the whole answer, without the client's conditions */
+    bool is_upgrade;     /* it may be answered 101 */
     bool is_part;        /* ... but for Range: a part is fetched as such */
     bool is_looked_into; /* its body: only encodings that can be unpacked are asked for */
     const struct entry *validate; /* ask whether this still holds; NULL: no */

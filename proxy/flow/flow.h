@@ -1,5 +1,6 @@
 /* flow.h: a flow's insides, shared by flow.c (its states), flow_cache.c (store and flights),
- * flow_stream.c (passing through) and flow_reply.c (answers of the cache and of our own). */
+ * flow_stream.c (passing through), flow_tunnel.c (what has left HTTP) and flow_reply.c (answers of
+ * the cache and of our own). */
 #ifndef LARDER_FLOW_FLOW_H
 #define LARDER_FLOW_FLOW_H
 
@@ -14,6 +15,7 @@ enum flow_state {
     FLOW_WAIT, /* for a flight: our own fetch's or another's */
     FLOW_PASS,
     FLOW_STREAM,
+    FLOW_TUNNEL, /* answered 101: bytes both ways, until both have ended */
     FLOW_DELIVER,
     FLOW_FAIL,
     FLOW_DONE,
@@ -73,11 +75,17 @@ struct flow {
     enum upstream_error stream_error;
     struct keep *keep; /* a copy of what streams by, to be stored */
 
+    struct {
+        bool is_open, is_up_ended, is_down_ended; /* up: to the upstream */
+        mono_ms moved_mono_ms;                    /* when bytes moved last */
+        uint64_t waiting;                         /* bytes on their way at the last look */
+    } tunnel;
+
     struct problem problem;
     char detail[256];
     const char *outcome;
     unsigned status, upstream_status;
-    uint64_t body_bytes, upstream_us, age_s, unsatisfied_length;
+    uint64_t body_bytes, request_bytes, upstream_us, age_s, unsatisfied_length;
 };
 
 void flow_run(struct flow *f);
@@ -104,6 +112,11 @@ bool flow_start_fetch(struct flow *f, struct flight *flight);
 const char *flow_fwd_word(const struct flow *f); /* RFC 9211 section 2.2: "uri-miss", ... */
 /* The Cache-Status member of an answer that was fetched. */
 void flow_cache_status_format(const struct flow *f, unsigned status, struct buf *out);
+
+/* flow_tunnel.c */
+/* The upstream has answered 101: FLOW_TUNNEL, FLOW_FAIL, or FLOW_PAUSE until the upload is done. */
+enum flow_state flow_switch(struct flow *f);
+enum flow_state flow_step_tunnel(struct flow *f);
 
 /* keep.c */
 struct keep;

@@ -101,6 +101,17 @@ static void add_fwd(const struct flow *f, struct buf *out)
     buf_add_str(out, "; ");
 }
 
+/* RFC 9110 section 10.2.1. */
+static void add_allow(const struct config *c, struct buf *out)
+{
+    buf_add_str(out, "Allow: ");
+    for (unsigned i = 0; i < c->limits.method_count; i++) {
+        buf_add_str(out, i ? ", " : "");
+        buf_add_span(out, c->limits.methods[i]);
+    }
+    buf_add_str(out, "\r\n");
+}
+
 enum flow_state flow_step_fail(struct flow *f)
 {
     struct buf out, status;
@@ -118,6 +129,8 @@ enum flow_state flow_step_fail(struct flow *f)
     buf_add_str(&status, "\r\n");
     if (!f->problem.proxy_status)
         f->problem.proxy_status = reply_proxy_status(f->problem.status);
+    if (f->problem.status == 405)
+        add_allow(f->w->config, &status);
     if (f->problem.status == 416)
         buf_add_fmt(&status, "Content-Range: bytes */%llu\r\n",
                     (unsigned long long)f->unsatisfied_length);
@@ -198,6 +211,9 @@ static void count_outcome(struct flow *f, struct route_counters *c, uint64_t us)
         count(&c->bypasses);
         hist_record(&c->miss_time, us);
         return;
+    case 't': /* tunnel: it ends when it likes, so its time says nothing */
+        count(&c->bypasses);
+        return;
     case 'e': /* error */
         count(&c->errors);
         return;
@@ -225,6 +241,7 @@ void flow_log(struct flow *f)
                                 .status = f->status,
                                 .age_s = (uint32_t)f->age_s,
                                 .body_bytes = f->body_bytes,
+                                .request_bytes = f->request_bytes,
                                 .total_us = us,
                                 .upstream_us = f->upstream_us};
     if (f->outcome[0] == 'h')

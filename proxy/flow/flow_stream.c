@@ -78,6 +78,7 @@ bool flow_start_fetch(struct flow *f, struct flight *flight)
     const struct head *h = f->head;
     bool is_streamed = upload_pieces_left(f);
     bool is_chunked = is_streamed && h->framing == FRAMING_CHUNKED;
+    bool is_upgrade = h->has_upgrade && !flight;
     size_t whole_len = evbuffer_get_length(f->body);
     struct span whole = span_of(NULL, 0);
     if (!is_streamed && whole_len > 0)
@@ -94,6 +95,7 @@ bool flow_start_fetch(struct flow *f, struct flight *flight)
                               .is_fetch = flight != NULL,
                               .is_part = f->is_part,
                               .is_looked_into = f->w->shared->plans[f->l.route->index] != NULL,
+                              .is_upgrade = is_upgrade,
                               .body_chunked = is_chunked,
                               .has_body = is_streamed || whole.len > 0,
                               .body_bytes = is_streamed ? h->content_length : whole.len};
@@ -121,6 +123,7 @@ bool flow_start_fetch(struct flow *f, struct flight *flight)
                                               : EXCHANGE_NO_BODY,
                      .body = whole,
                      .body_chunked = is_chunked,
+                     .is_upgrade = is_upgrade,
                      .is_low = f->is_warm,
                      .first_byte_timeout_ms = f->l.route->first_byte_timeout_ms}};
     f->fetch = fetch_start(&s);
@@ -285,6 +288,8 @@ enum flow_state flow_step_stream(struct flow *f)
         return f->head_written ? cut(f) : flow_fail_upstream(f, f->stream_error);
     if (!f->stream_head)
         return FLOW_PAUSE;
+    if (f->stream_head->status == 101)
+        return flow_switch(f);
     if (!f->head_written && !write_head(f))
         return flow_fail(f, 503, "overloaded", "out of memory");
     if (f->fetch)

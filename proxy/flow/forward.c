@@ -153,11 +153,28 @@ static void add_conditions(const struct entry *e, struct buf *out)
         add_field(out, "If-Modified-Since", changed);
 }
 
+/* RFC 9110 section 7.8. */
+static void add_upgrade(const struct head *h, struct buf *out)
+{
+    for (unsigned i = 0; i < h->field_count; i++) {
+        if (h->fields[i].id == FIELD_UPGRADE)
+            add_field(out, "Upgrade", h->fields[i].value);
+    }
+    buf_add_str(out, "Connection: Upgrade\r\n");
+}
+
+/* Of the old upgrade to HTTP/2, and of one connection only (RFC 7540 section 3.2.1). Where a client
+ * fails to say so, an upstream would take it, and further requests would pass unseen. */
+static bool is_of_h2c(const struct field *field)
+{
+    return field->id == FIELD_OTHER && span_eq_nocase(field->name, SPAN_LIT("http2-settings"));
+}
+
 static bool is_left_out(const struct forward *f, const struct field *field)
 {
     if (field->id == FIELD_HOST || field->id == FIELD_CONTENT_LENGTH || field->id == FIELD_EXPECT ||
         field->id == FIELD_VIA || is_forwarding(field->id) || field->id == FIELD_LARDER_WARM ||
-        field_is_hop_by_hop(f->head, field))
+        field_is_hop_by_hop(f->head, field) || is_of_h2c(field))
         return true;
     /* CGI and WSGI write both as HTTP_X_REAL_IP: what larder says of the client, what the key holds
        and what is a credential must not have a second spelling */
@@ -199,6 +216,8 @@ void forward_head_format(const struct forward *f, struct buf *out)
     add_forwarded(h, f->gate, is_trusted, out);
     add_via(h, out);
     add_field(out, "X-Request-Id", f->id);
+    if (f->is_upgrade)
+        add_upgrade(h, out);
     add_framing(f->body_chunked, f->body_bytes, f->has_body, h->has_content_length, h->method, out);
     buf_add_str(out, "\r\n");
 }

@@ -58,8 +58,8 @@ struct keep *keep_start(const struct flow *f, const struct head *response)
 {
     const struct route *r = f->l.route;
     bool is_candidate = r->cached && r->fresh.is_http && f->head->method == METHOD_POST &&
-                        response->status == 200 && !head_field(response, FIELD_VARY) &&
-                        is_own_location(f->head, response);
+                        !f->head->has_upgrade && response->status == 200 &&
+                        !head_field(response, FIELD_VARY) && is_own_location(f->head, response);
     struct keep *k = is_candidate ? calloc(1, sizeof(*k)) : NULL;
     if (!k)
         return NULL;

@@ -26,7 +26,8 @@ void reader_init(struct head_reader *r, const char *p, size_t len, size_t limit,
     h->status = h->minor = h->field_count = 0;
     h->framing = FRAMING_NONE;
     h->content_length = 0;
-    h->has_content_length = h->keep_alive = h->expect_continue = h->has_upgrade = false;
+    h->has_content_length = h->keep_alive = h->expect_continue = h->expects_other = false;
+    h->has_upgrade = false;
     h->why = NULL;
 }
 

@@ -56,6 +56,7 @@ static void on_deadline(struct gate *g)
             gate_close_now(g);
         return;
     case GATE_BUSY: /* a body that does not come, or an answer that is not taken */
+    case GATE_TUNNEL:
     case GATE_FLUSH:
     case GATE_LINGER:
     case GATE_OPENING:
@@ -111,6 +112,8 @@ static void on_bev_event(struct bufferevent *bev, short what, void *arg)
         gate_close_now(g);
     } else if (g->is_shaking) {
         gate_on_handshake(g, what);
+    } else if (g->state == GATE_TUNNEL) {
+        gate_on_tunnel_event(g, what);
     } else if ((what & BEV_EVENT_EOF) && (g->finishing || g->state == GATE_FLUSH)) {
         g->close_after = true; /* it has said all it wanted; its answer is still on the way */
         bufferevent_disable(bev, EV_READ);

@@ -49,6 +49,7 @@ static bool take_request(struct gate *g, const char *p, size_t len)
     (void)rc;
     g->state = GATE_BUSY;
     g->finishing = g->close_after = false;
+    g->is_input_over = g->is_output_ended = g->is_cut = false;
     g->body_started = false;
     g->body_bytes = 0;
     g->body_left = g->head->content_length;
@@ -168,14 +169,14 @@ void gate_read_on(struct gate *g)
     read_heads(g);
 }
 
-static void pause_reading(struct gate *g)
+void gate_pause_reading(struct gate *g)
 {
     if (!g->read_paused)
         bufferevent_disable(g->bev, EV_READ);
     g->read_paused = true;
 }
 
-static void resume_reading(struct gate *g)
+void gate_resume_reading(struct gate *g)
 {
     if (g->read_paused)
         bufferevent_enable(g->bev, EV_READ);
@@ -214,7 +215,11 @@ void gate_on_input(struct evbuffer *in, const struct evbuffer_cb_info *info, voi
         if (g->state == GATE_BUSY && g->body_started && g->body_state == BODY_MORE)
             gate_pump_body(g);
         else if (evbuffer_get_length(g->hold) > HOLD_HIGH)
-            pause_reading(g);
+            gate_pause_reading(g);
+        break;
+    case GATE_TUNNEL:
+        hold_back(g, in);
+        gate_tunnel_pump(g);
         break;
     default:
         break;
@@ -274,14 +279,14 @@ void gate_pump_body(struct gate *g)
     }
     bool is_full = evbuffer_get_length(g->body) >= BODY_HIGH;
     if (g->body_state == BODY_MORE && !is_full) {
-        resume_reading(g);
+        gate_resume_reading(g);
         gate_set_deadline(g, g->gs->config->limits.body_timeout_ms);
     } else {
         g->deadline = 0;
         if (is_full)
-            pause_reading(g);
+            gate_pause_reading(g);
         else
-            resume_reading(g); /* a client that leaves is still to be seen */
+            gate_resume_reading(g); /* a client that leaves is still to be seen */
     }
     if (evbuffer_get_length(g->body) != before || g->body_state != BODY_MORE)
         gate_note(g, NOTE_BODY);
@@ -317,6 +322,9 @@ enum body_state gate_body_state(const struct gate *g)
 
 void gate_body_taken(struct gate *g)
 {
-    if (g->body_started && g->body_state == BODY_MORE && evbuffer_get_length(g->body) < BODY_HIGH)
+    if (g->state == GATE_TUNNEL)
+        gate_tunnel_pump(g);
+    else if (g->body_started && g->body_state == BODY_MORE &&
+             evbuffer_get_length(g->body) < BODY_HIGH)
         gate_pump_body(g);
 }

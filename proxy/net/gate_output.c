@@ -63,6 +63,8 @@ void gate_on_written(struct gate *g)
             finish_now(g);
         else if (g->flow)
             g->flow_ops->on_drained(g->flow);
+    } else if (g->state == GATE_TUNNEL) {
+        gate_on_tunnel_written(g);
     }
 }
 
@@ -196,7 +198,7 @@ void gate_attach(struct gate *g, const struct gate_flow_ops *ops, void *flow)
 
 static void note_writing(struct gate *g)
 {
-    if (g->deadline == 0)
+    if (g->deadline == 0 && g->state != GATE_TUNNEL)
         gate_set_deadline(g, g->gs->config->limits.send_timeout_ms);
 }
 
@@ -226,12 +228,19 @@ size_t gate_pending(const struct gate *g)
 
 void gate_finish(struct gate *g, bool close)
 {
+    if (g->state == GATE_TUNNEL) {
+        g->state = GATE_BUSY; /* what is left to send has a deadline again */
+        g->body_state = BODY_WHOLE;
+        close = true;
+    }
     g->flow = NULL;
     g->finishing = true;
     g->close_after = close || gate_must_close(g) || g->body_state == BODY_MORE ||
                      g->body_state == BODY_BAD || g->body_state == BODY_TOO_LARGE;
     if (gate_pending(g) == 0)
         finish_now(g);
+    else
+        note_writing(g);
 }
 
 void gate_abort(struct gate *g)

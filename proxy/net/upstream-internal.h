@@ -60,6 +60,7 @@ struct conn {
     struct event *timer;
     mono_ms deadline, armed;
     bool is_reused, has_answer_byte;
+    bool is_deaf; /* it takes no more of the request; its answer may still be there */
     unsigned interim;
     struct chunked chunked;
     uint64_t left;
@@ -75,6 +76,10 @@ struct exchange {
     enum method method;
     enum exchange_body_kind body_kind;
     bool is_low, body_chunked, send_ended, is_sent, is_retried, is_paused, is_dead;
+    bool is_upgrade;            /* asks for a tunnel */
+    bool is_switched;           /* and has been answered 101 */
+    bool is_tunnel;             /* its owner has taken it for one */
+    bool is_input_over, is_cut; /* of a tunnel */
     unsigned depth; /* callbacks on the stack: freed when the last returns */
     unsigned tried; /* servers whose connecting failed */
     uint64_t first_byte_timeout_ms, started_us, head_us;
@@ -100,6 +105,7 @@ void conn_use(struct conn *c, struct exchange *x); /* an idle one */
 void conn_close(struct conn *c);
 void conn_read(struct conn *c); /* goes on with what is in the input buffer */
 void conn_set_deadline(struct conn *c, uint64_t ms);
+void conn_end_output(struct conn *c);     /* nothing more will be sent; it may still be read */
 bool conn_is_alive(const struct conn *c); /* an idle one that the upstream has neither closed nor
                                              spoken on */
 

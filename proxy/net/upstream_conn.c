@@ -192,7 +192,7 @@ static void read_body(struct conn *c)
         finish(c);
         return;
     }
-    conn_set_deadline(c, c->pool->u->config.between_bytes_timeout_ms);
+    conn_set_deadline(c, x->is_switched ? 0 : c->pool->u->config.between_bytes_timeout_ms);
     if (evbuffer_get_length(x->body) > before)
         exchange_on_body(x);
 }
@@ -206,6 +206,12 @@ static bool take_head(struct conn *c, const char *p, const struct head *parsed)
     memcpy(x->head_text, p, parsed->bytes);
     return head_parse_response(x->head_text, parsed->bytes, parsed->bytes, x->method, x->head) ==
            HEAD_OK;
+}
+
+/* RFC 9110 section 15.2.2; a 101 that nobody asked for is no answer. */
+static bool is_switch(const struct exchange *x)
+{
+    return x->is_upgrade && x->head->status == 101 && head_field(x->head, FIELD_UPGRADE);
 }
 
 /* One head out of the input, and the interim ones (1xx) before it. */
@@ -225,7 +231,8 @@ static void read_head(struct conn *c)
             conn_fail(c, UPSTREAM_TOO_LARGE);
             return;
         }
-        bool is_interim = r == HEAD_OK && x->head->status < 200;
+        x->is_switched = r == HEAD_OK && is_switch(x);
+        bool is_interim = r == HEAD_OK && x->head->status < 200 && !x->is_switched;
         if (r != HEAD_OK ||
             (is_interim && (x->head->status == 101 || ++c->interim > INTERIM_MAX)) ||
             (!is_interim && !take_head(c, p, x->head))) {
@@ -240,6 +247,8 @@ static void read_head(struct conn *c)
         c->state = CONN_BODY;
         c->left = x->head->content_length;
         chunked_init(&c->chunked);
+        if (x->is_switched)
+            x->head->framing = FRAMING_CLOSE; /* what follows has no frame but the connection */
         exchange_on_head(x); /* goes on with conn_read(), unless it was cancelled */
         return;
     }
@@ -317,6 +326,42 @@ static enum upstream_error tls_error(struct conn *c, enum upstream_error plain)
                                             : UPSTREAM_TLS_PROTOCOL;
 }
 
+void conn_end_output(struct conn *c)
+{
+    if (c->ssl)
+        tls_say_end(c->ssl);
+    else
+        shutdown(bufferevent_getfd(c->bev), SHUT_WR);
+}
+
+/* The end of one direction of a tunnel, or of both; what came before it is passed on first. */
+static void on_tunnel_event(struct conn *c, short what)
+{
+    struct exchange *x = c->x;
+    x->is_input_over = true;
+    if (what & BEV_EVENT_EOF && !(what & BEV_EVENT_WRITING)) {
+        bufferevent_disable(c->bev, EV_READ);
+        bufferevent_enable(c->bev, EV_WRITE); /* over TLS an end stops both directions */
+    } else {
+        bufferevent_disable(c->bev, EV_READ | EV_WRITE);
+        x->is_cut = true;
+    }
+    evbuffer_add_buffer(x->body, bufferevent_get_input(c->bev));
+    exchange_on_body(x);
+}
+
+/* An upstream that has answered before it has read the whole request, and closed: writing fails,
+ * and what it has said is still to be read (RFC 9112 section 9.6). */
+static void stop_writing(struct conn *c)
+{
+    c->is_deaf = true;
+    bufferevent_disable(c->bev, EV_WRITE);
+    if (!c->x->is_paused)
+        bufferevent_enable(c->bev, EV_READ); /* over TLS an error stops both directions */
+    if (c->state == CONN_HEAD)
+        conn_set_deadline(c, c->x->first_byte_timeout_ms);
+}
+
 static void on_event(struct bufferevent *bev, short what, void *arg)
 {
     (void)bev;
@@ -325,9 +370,13 @@ static void on_event(struct bufferevent *bev, short what, void *arg)
         on_connected(c);
         return;
     }
-    if (c->state == CONN_CONNECTING) {
+    if (c->x && c->x->is_switched) {
+        on_tunnel_event(c, what);
+    } else if (c->state == CONN_CONNECTING) {
         c->pool->u->connect_failures++;
         conn_retry(c, tls_error(c, UPSTREAM_REFUSED));
+    } else if ((what & BEV_EVENT_WRITING) && c->x && !c->is_deaf) {
+        stop_writing(c);
     } else if (c->state == CONN_HEAD) {
         conn_retry(c, tls_error(c, UPSTREAM_RESET));
     } else if (c->state == CONN_BODY && (what & BEV_EVENT_EOF) && c->x &&

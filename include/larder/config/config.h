@@ -142,8 +142,12 @@ struct config {
     struct {
         uint64_t head_bytes, body_bytes, key_body_bytes; /* key_body_bytes: bodies read for keys */
         uint64_t head_timeout_ms, idle_timeout_ms, body_timeout_ms, send_timeout_ms;
+        uint64_t tunnel_idle_timeout_ms;
         unsigned connections;    /* for each worker */
         bool passes_underscores; /* "underscore_fields": "pass" */
+        unsigned method_count;   /* that clients may use; 0: any */
+        struct span *methods;
+        unsigned method_mask; /* of those that have a number: 1 << enum method */
     } limits;
     unsigned trusted_count;
     struct cidr trusted[32]; /* peers whose X-Forwarded-* and X-Request-Id are believed */
@@ -176,6 +180,9 @@ void config_schema_format(struct buf *out);
 
 /* "500ms", "90s", "10m", "2h", "1d" as milliseconds; false: none. */
 bool config_duration_parse(struct span s, uint64_t *ret_ms);
+
+/* May clients use the method of <h>? CONNECT and TRACE they never may. */
+bool config_allows_method(const struct config *c, const struct head *h);
 
 bool cidr_contains(const struct cidr *list, unsigned count, const uint8_t addr[16]);
 

@@ -155,7 +155,8 @@ struct route {
     const struct write_rules *on_write;                /* NULL: none */
     uint64_t max_bytes, max_entries, max_object_bytes; /* 0: no limit of its own */
     uint64_t body_limit_bytes;
-    uint64_t first_byte_timeout_ms; /* 0: the upstream's */
+    uint64_t first_byte_timeout_ms;  /* 0: the upstream's */
+    uint64_t tunnel_idle_timeout_ms; /* 0: that of the limits */
 };
 
 /* What matching found; spans point into the request's path, raw. */

@@ -84,6 +84,16 @@ struct evbuffer *gate_body(struct gate *g); /* decoded bytes; take them out to g
 enum body_state gate_body_state(const struct gate *g);
 void gate_body_taken(struct gate *g); /* bytes were taken out of gate_body(): read on */
 
+/* The request's body is whole and its answer's head (101) was written: the connection leaves HTTP
+ * (RFC 9110 section 7.8). From now on gate_body() is what the client sends, as it comes, first what
+ * it had sent behind its request; BODY_WHOLE says that it has ended its side. What is written goes
+ * out as it is. The gate keeps no deadline until gate_finish() or gate_abort(). */
+void gate_tunnel_start(struct gate *g);
+/* Nothing more will be written: the client is told so once all has left, and may go on sending. */
+void gate_tunnel_end_output(struct gate *g);
+/* The connection has broken: nothing can be written, but what came may still be taken. */
+bool gate_tunnel_is_cut(const struct gate *g);
+
 /* Queues reply bytes. The second moves all of <from>. */
 void gate_write(struct gate *g, const void *p, size_t len);
 void gate_write_buffer(struct gate *g, struct evbuffer *from);
