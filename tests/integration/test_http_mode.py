@@ -5,6 +5,7 @@ from support.script import Reply, date
 
 FRESH = ("Cache-Control", "max-age=3600")
 NOW = ("Date", 0)
+TAG = ("ETag", '"a"')
 
 
 def cc(value):
@@ -239,6 +240,22 @@ def test_fields_of_the_connection_are_neither_passed_nor_stored(site, name, valu
         assert answer.is_hit
 
 
+def test_nor_are_they_in_any_other_form_of_the_answer(site):
+    fields = [*HOP_BY_HOP, ("Connection", "a"), ("a", "1"), ("c", "3"), TAG]
+    stored, passed = site.path(Reply([*fields, FRESH])), site.path(Reply([*fields, cc("no-store")]))
+    confirmed = site.path(Reply([cc("max-age=0"), TAG, ("c", "3")]), Reply(fields, 304))
+    site.ask(stored)
+    site.ask(confirmed)
+    answers = [(200, site.ask(passed)), (200, site.ask(passed, method="HEAD")),
+               (200, site.ask(stored, method="HEAD")), (200, site.ask(confirmed)),
+               (304, site.ask(stored, [("If-None-Match", TAG[1])])),
+               (206, site.ask(stored, [("Range", "bytes=0-1")]))]
+    for status, answer in answers:
+        assert answer.status == status and answer.get("c") == "3"
+        assert answer.get("a") is None and answer.all("Connection") in ([], ["close"])
+        assert not [n for n, _ in HOP_BY_HOP if answer.get(n) is not None]
+
+
 def test_fields_that_connection_names_are_neither_passed_nor_stored(site):
     path = site.path(Reply([("Connection", "A, b"), ("a", "1"), ("B", "2"), ("c", "3"),
                             ("Connection", "D"), ("d", "4"), FRESH, NOW]))
@@ -254,6 +271,7 @@ def test_connection_takes_away_nothing_that_forbids_to_share(site, name, value):
     """An app, or who sits before it, cannot lift a rule by naming its field."""
     fields = [(name, value), ("Connection", name), ("Expires", 3600), NOW]
     assert site.twice(fields) == "asked"
+    assert site.ask(site.path(Reply(fields))).all(name) == [value]
 
 
 def test_a_transfer_coding_ends_here(site):

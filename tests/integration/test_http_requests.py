@@ -127,6 +127,15 @@ def test_only_if_cached_never_reaches_the_app(site):
     assert [len(site.asked(p)) for p in (path, stale)] == [1, 1]
 
 
+def test_only_if_cached_knows_variants(site):
+    path = site.path(Reply([FRESH, ("Vary", "Foo")]))
+    site.ask(path, [("Foo", "1")])
+    only = cc("only-if-cached")
+    assert site.ask(path, [("Foo", "1"), only]).is_hit
+    assert site.ask(path, [("Foo", "2"), only]).status == site.ask(path, [only]).status == 504
+    assert len(site.asked(path)) == 1
+
+
 def test_max_stale_takes_what_is_stale_without_asking(site):
     path = site.path(Reply([cc("max-age=60"), NOW, TAG, ("Age", 90)]))
     site.ask(path)

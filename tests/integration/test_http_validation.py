@@ -1,4 +1,5 @@
 """RFC 9111 sections 4.2.4 and 4.3: a stored answer is confirmed, replaced, or served stale."""
+import socket
 import threading
 
 import pytest
@@ -496,6 +497,46 @@ def test_stale_while_revalidate_ends_with_its_window(site):
     site.ask(path)
     assert site.ask(path).body == b"answer 1"
     wait_until(lambda: site.ask(path).status in (502, 504))
+
+
+def test_behind_a_stale_answer_all_else_is_as_before_it(site):
+    """The refresh that nobody waits for: an odd 304, and an answer that may not be stored."""
+    swr = [cc("max-age=0, stale-while-revalidate=60"), TAG]
+    odd = site.path(Reply(swr), Reply([FRESH, ("ETag", '"b"')], 304), Reply([FRESH]))
+    gone = site.path(Reply(swr), Reply([cc("no-store")]))
+    for path, last in ((odd, b"answer 3"), (gone, b"answer 3")):
+        site.ask(path)
+        assert site.ask(path).body == b"answer 1"
+        wait_until(lambda path=path, last=last: site.ask(path).body == last)
+    assert site.ask(odd).is_hit
+
+
+def test_a_client_that_leaves_changes_nothing(site):
+    gate = threading.Event()
+    for reply in (Reply([FRESH, TAG], 304, gate=gate),
+                  Reply([FRESH, ("ETag", '"b"')], 304, gate=gate)):
+        gate.clear()
+        path = site.path(Reply([STALE, TAG]), reply, Reply([FRESH]))
+        site.ask(path)
+        with socket.create_connection(("127.0.0.1", site.larder.public_port)) as client:
+            client.sendall(f"GET {path} HTTP/1.1\r\nHost: site\r\n\r\n".encode())
+            wait_until(lambda path=path: len(site.asked(path)) == 2)
+        site.larder.wait_until(lambda: site.larder.counter("totals.active") == 0)
+        gate.set()
+        wait_until(lambda path=path: site.ask(path, [cc("only-if-cached")]).is_hit)
+        assert len(site.asked(path)) == (3 if reply.fields[1] != TAG else 2)
+
+
+def test_it_ends_well_with_questions_on_their_way():
+    gate = threading.Event()
+    with site_of() as site:
+        for value in ("max-age=0", "no-cache", "max-age=0, stale-while-revalidate=60"):
+            path = site.path(Reply([cc(value), TAG]), Reply([FRESH, TAG], 304, gate=gate))
+            site.ask(path)
+            with socket.create_connection(("127.0.0.1", site.larder.public_port)) as client:
+                client.sendall(f"GET {path} HTTP/1.1\r\nHost: site\r\n\r\n".encode())
+                wait_until(lambda path=path: len(site.asked(path)) == 2)
+    gate.set()
 
 
 # --- coalescing ---

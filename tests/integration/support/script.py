@@ -6,7 +6,7 @@ import re
 import time
 from email.utils import formatdate
 
-from .larder import DEADLINE_S, Larder
+from .larder import BINARY, DEADLINE_S, Larder
 from .raw_upstream import RawUpstream
 
 DATES = {"date", "expires", "last-modified", "if-modified-since", "if-range"}
@@ -184,14 +184,14 @@ class Site:
 
 
 @contextlib.contextmanager
-def site_of(*routes, **more):
+def site_of(*routes, program=BINARY, environment=None):
     """Larder with these routes, "mode": "http" for all paths behind them."""
     with Script() as app:
         everything = {"name": "all", "match": "/*", "mode": "http"}
         config = {"listen": "127.0.0.1:0", "workers": 2, "control": {"listen": "127.0.0.1:0"},
                   "upstreams": {"app": {"servers": [f"127.0.0.1:{app.port}"]}},
                   "routes": [*routes, everything]}
-        larder = Larder(dict(config, **more))
+        larder = Larder(config, program, environment)
         try:
             yield Site(larder, app)
         finally:
