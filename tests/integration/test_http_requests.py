@@ -298,7 +298,9 @@ def test_interim_answers_come_before_the_app_has_done(site):
         s.sendall(f"GET {path} HTTP/1.1\r\nHost: site\r\nConnection: close\r\n\r\n".encode())
         said = b""
         while not said.endswith(b"\r\n\r\n"):
-            said += s.recv(65536)
+            piece = s.recv(65536)
+            assert piece, "it has hung up"
+            said += piece
         assert b" 103 " in said and b" 200 " not in said
         gate.set()
         while piece := s.recv(65536):
