@@ -344,9 +344,10 @@ def test_a_clients_condition_goes_with_what_is_not_stored(site):
 ])
 def test_a_clients_own_condition_is_answered_from_the_store(site, asks, status):
     """RFC 9111 section 4.3.2; the entity tag comes before the date: RFC 9110 section 13.2.2."""
-    path = site.path(Reply([FRESH, NOW, TAG, CHANGED]))
+    path = site.path(Reply([FRESH, NOW, TAG, CHANGED, ("Content-Type", "text/plain")]))
     site.ask(path)
     answer = site.ask(path, asks)
+    assert answer.get("Content-Type") == (None if status == 304 else "text/plain")
     assert answer.status == status and answer.body == (b"" if status == 304 else b"answer 1")
     assert answer.get("ETag") == '"a"' and answer.get("Cache-Control") == FRESH[1]
     assert answer.is_hit and len(site.asked(path)) == 1
