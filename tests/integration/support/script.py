@@ -156,8 +156,8 @@ class Site:
         assert data, "no answer"
         return Answer(data)
 
-    def start(self, path, fields=(), method="GET"):
-        return self.larder.pool.submit(self.ask, path, fields, method)
+    def start(self, path, fields=(), method="GET", body=b""):
+        return self.larder.pool.submit(self.ask, path, fields, method, body)
 
     def asked(self, path):
         """The requests for <path> that the app has got."""
