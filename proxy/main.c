@@ -1,5 +1,6 @@
 /* larder: reads its arguments, builds the parts, runs them, takes them down. */
 #include "explain_main.h"
+#include "tls_main.h"
 
 #include <larder/control/control.h>
 #include <larder/ctl/ctl.h>
@@ -34,7 +35,8 @@ static void print_usage(FILE *out)
         "  larder ctl ...      steer a running larder; larder ctl -h says how\n"
         "  larder -V           print the version\n"
         "  larder -h           print this\n\n"
-        "SIGTERM and SIGINT finish what is in flight, then stop; SIGUSR1 reopens the access log.\n"
+        "SIGTERM and SIGINT finish what is in flight, then stop; SIGUSR1 reopens the access log;\n"
+        "SIGHUP reads certificates and keys anew.\n"
         "The README shows a first run; conf/larder.example.json has every member.\n",
         out);
 }
@@ -54,7 +56,7 @@ static struct config *load(const char *path)
 static int test_config(const char *path)
 {
     cleanup(config_freep) struct config *c = load(path);
-    if (!c)
+    if (!c || !tls_main_test(c))
         return 1;
     cleanup(buf_fini) struct buf out;
     buf_init(&out, 1 << 20);
@@ -90,8 +92,11 @@ static void on_worker_ended(void *arg)
 
 static void on_signal(void *arg, int number)
 {
+    struct daemon *d = arg;
     if (number == SIGUSR1)
         log_reopen();
+    else if (number == SIGHUP)
+        tls_main_reload(&d->shared);
     else
         drain(arg, number == SIGTERM ? "SIGTERM" : "SIGINT");
 }
@@ -126,7 +131,8 @@ static struct store *make_store(const struct config *c)
         .route_count = c->route_count,
         .route = limits,
         .max_object_bytes = c->cache.max_object_bytes + 256 * 1024, /* heads come on top */
-        .waiters_max = c->cache.waiters_max};
+        .waiters_max = c->cache.waiters_max,
+        .variants_max = c->cache.variants_max};
     struct store *s = store_new(&sc);
     free(limits);
     return s;
@@ -149,12 +155,13 @@ static enum err_code make_shared(struct daemon *d, struct err *err)
         if (rc)
             return rc;
     }
-    return shared_init(s, err);
+    enum err_code rc = tls_main_open(s, err);
+    return rc ? rc : shared_init(s, err);
 }
 
 static enum err_code make_main_loop(struct daemon *d, struct err *err)
 {
-    static const int signals[] = {SIGTERM, SIGINT, SIGUSR1};
+    static const int signals[] = {SIGTERM, SIGINT, SIGUSR1, SIGHUP};
     d->loop = loop_new();
     for (unsigned i = 0; d->loop && i < array_len(signals); i++) {
         if (loop_catch_signal(d->loop, signals[i], on_signal, d))
@@ -184,7 +191,7 @@ static enum err_code make_workers(struct daemon *d, struct err *err)
 {
     struct shared *s = &d->shared;
     for (unsigned i = 0; i < d->config->listen_count; i++)
-        d->addresses[i] = d->config->listen[i];
+        d->addresses[i] = d->config->listen[i].address;
     for (unsigned i = 0; i < d->config->workers; i++) {
         struct worker *w = worker_new(i, s);
         if (!w)
@@ -206,11 +213,11 @@ static enum err_code start(struct daemon *d, struct err *err)
     if (!rc)
         rc = make_workers(d, err);
     if (!rc && c->control.enabled)
-        rc = control_listen(d->control, &c->control.listen, err);
+        rc = control_listen(d->control, &c->control.listen.address, err);
     if (!rc && c->control.socket.len)
         rc = control_listen_socket(d->control, err);
     if (!rc)
-        rc = control_set_front(d->control, &d->addresses[0], err);
+        rc = control_set_front(d->control, &d->addresses[0], c->listen[0].tls != NULL, err);
     for (unsigned i = 0; !rc && i < d->shared.worker_count; i++) {
         rc = worker_start(d->shared.workers[i]);
         if (rc)
@@ -235,10 +242,12 @@ static void say_ready(struct daemon *d)
         if (i)
             buf_add_str(&out, ", ");
         format_address(&d->addresses[i], &out);
+        buf_add_str(&out, d->config->listen[i].tls ? " (TLS)" : "");
     }
     if (d->config->control.enabled) {
         buf_add_str(&out, ", control ");
-        format_address(&d->config->control.listen, &out);
+        format_address(&d->config->control.listen.address, &out);
+        buf_add_str(&out, d->config->control.listen.tls ? " (TLS)" : "");
     }
     log_info("%.*s", (int)out.len, out.p);
     if (d->config->secret_is_random)
@@ -267,6 +276,7 @@ static void stop(struct daemon *d)
         control_free(d->control);
     for (unsigned i = 0; s->upstreams && i < d->config->upstream_count; i++)
         upstream_free(s->upstreams[i]);
+    tls_main_close(s);
     free(s->upstreams);
     free(s->workers);
     shared_fini(s);

@@ -16,7 +16,7 @@ struct record {
     uint32_t status, age_s;
     uint32_t len[ACCESS_TEXTS];
     int64_t time_unix_ms;
-    uint64_t body_bytes, total_us, upstream_us;
+    uint64_t body_bytes, request_bytes, total_us, upstream_us;
     const char *outcome;
 };
 
@@ -67,6 +67,7 @@ void log_access(struct access_queue *q, const struct access_record *r)
                          .age_s = r->age_s,
                          .time_unix_ms = r->time_unix_ms,
                          .body_bytes = r->body_bytes,
+                         .request_bytes = r->request_bytes,
                          .total_us = r->total_us,
                          .upstream_us = r->upstream_us,
                          .outcome = r->outcome};
@@ -114,6 +115,8 @@ static void format_record(const struct record *rec, const struct span *texts, st
     write_text(&w, "url.original", texts[TARGET]);
     json_write_u64(&w, "http.response.status_code", rec->status);
     json_write_u64(&w, "http.response.body.bytes", rec->body_bytes);
+    if (rec->request_bytes)
+        json_write_u64(&w, "http.request.body.bytes", rec->request_bytes);
     json_write_u64(&w, "event.duration", rec->total_us * 1000);
     write_text(&w, "http.request.id", texts[REQUEST_ID]);
     write_text(&w, "larder.route", texts[ROUTE]);

@@ -79,7 +79,7 @@ struct store {
     struct tag_table *tags;
     unsigned route_count;
     uint64_t max_object_bytes;
-    unsigned waiters_max;
+    unsigned waiters_max, variants_max;
     /* why the last answer of a key is gone: its hash with the reason in the low two bits */
     _Atomic uint64_t gone[GONE_SLOTS];
     _Atomic unsigned sweep_left; /* shards that may hold what invalidations have left dead */
@@ -90,6 +90,7 @@ enum { QUEUE_NEW, QUEUE_LINKED, QUEUE_DEAD }; /* entry.queue_state, under order.
 /* shard.c; the shard's lock is held */
 struct shard *shard_of(struct store *s, const struct cache_key *key);
 struct entry *shard_find(struct shard *sh, const struct cache_key *key);
+struct entry *shard_marker(struct shard *sh, const struct entry *variant); /* or NULL */
 /* False: no memory. The table takes a reference. */
 bool shard_link(struct shard *sh, struct entry *e);
 /* Takes <e> out of table and index; false: it was not there. The table's reference is the

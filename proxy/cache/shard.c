@@ -23,6 +23,18 @@ struct entry *shard_find(struct shard *sh, const struct cache_key *key)
     return e;
 }
 
+/* A variant's marker, where it is still there. */
+struct entry *shard_marker(struct shard *sh, const struct entry *variant)
+{
+    struct cache_key key;
+    const struct cache_key *k = &variant->key;
+    if (variant->kind != ENTRY_RESPONSE || k->text.len == k->primary_len)
+        return NULL;
+    cache_key_init(&key, span_of(k->text.p, k->primary_len));
+    struct entry *e = shard_find(sh, &key);
+    return e && e->kind == ENTRY_VARY ? e : NULL;
+}
+
 bool shard_unlink(struct shard *sh, struct entry *e)
 {
     if (!sh->size)
@@ -34,6 +46,9 @@ bool shard_unlink(struct shard *sh, struct entry *e)
         e->chain = NULL;
         sh->count--;
         index_remove(&sh->index, e);
+        struct entry *marker = shard_marker(sh, e);
+        if (marker && marker->variants > 0)
+            marker->variants--;
         return true;
     }
     return false;
@@ -70,6 +85,9 @@ bool shard_link(struct shard *sh, struct entry *e)
     e->chain = *slot;
     *slot = entry_ref(e);
     sh->count++;
+    struct entry *marker = shard_marker(sh, e);
+    if (marker)
+        marker->variants++;
     return true;
 }
 

@@ -14,6 +14,7 @@ struct store *store_new(const struct store_config *config)
     s->route_count = config->route_count;
     s->max_object_bytes = config->max_object_bytes;
     s->waiters_max = config->waiters_max;
+    s->variants_max = config->variants_max;
     for (unsigned i = 0; i < SHARDS; i++)
         pthread_mutex_init(&s->shards[i].lock, NULL);
     s->tags = tag_table_new();
@@ -128,11 +129,11 @@ enum store_result store_peek(struct store *s, const struct cache_key *key, mono_
     struct entry *e = shard_find(sh, key);
     if (e && e->kind != ENTRY_PASS && !entry_is_dead(s, e)) {
         enum entry_use how = entry_use_at(e, now);
-        rc = how == ENTRY_OVER             ? STORE_MISS
-             : e->kind == ENTRY_VARY       ? STORE_VARY
-             : how == ENTRY_FRESH          ? STORE_HIT
-             : how == ENTRY_STALE_WHILE    ? STORE_STALE
-                                           : STORE_KEPT;
+        rc = how == ENTRY_OVER          ? STORE_MISS
+             : e->kind == ENTRY_VARY    ? STORE_VARY
+             : how == ENTRY_FRESH       ? STORE_HIT
+             : how == ENTRY_STALE_WHILE ? STORE_STALE
+                                        : STORE_KEPT;
         if (rc != STORE_MISS)
             *ret_entry = entry_ref(e);
     }
@@ -269,8 +270,13 @@ static enum err_code insert_locked(struct store *s, struct shard *sh, struct ent
                                    struct entry **ret_old)
 {
     struct entry *old = shard_find(sh, &e->key);
+    struct entry *marker = shard_marker(sh, e);
     if (is_kept(s, old, e, now))
         return ERR_BUSY;
+    if (!old && marker && s->variants_max && marker->variants >= s->variants_max)
+        return ERR_DENIED;
+    if (old && old->kind == ENTRY_VARY && e->kind == ENTRY_VARY)
+        e->variants = old->variants;
     if (old)
         shard_unlink(sh, old);
     *ret_old = old;
@@ -293,18 +299,21 @@ static uint64_t overtaken_by(struct store *s, const struct flight *f, const stru
     return own > last ? own : last;
 }
 
+static bool has_room(struct store *s, const struct entry *e)
+{
+    struct store_limits own = s->order.routes[e->route].limits, all = s->order.all.limits;
+    return e->bytes <= s->max_object_bytes && (!own.max_bytes || e->bytes <= own.max_bytes) &&
+           (!all.max_bytes || e->bytes <= all.max_bytes);
+}
+
 static enum err_code may_store(struct store *s, const struct flight *f, uint64_t overtaken,
                                struct entry *const *entries, unsigned count)
 {
-    struct store_limits own = s->order.routes[f->route].limits, all = s->order.all.limits;
     if (f->is_overtaken || overtaken)
         return ERR_NOT_FOUND;
-    for (unsigned i = 0; i < count; i++) {
-        size_t bytes = entries[i]->bytes;
-        if (bytes > s->max_object_bytes || (own.max_bytes && bytes > own.max_bytes) ||
-            (all.max_bytes && bytes > all.max_bytes))
+    for (unsigned i = 0; i < count; i++)
+        if (!has_room(s, entries[i]))
             return ERR_TOO_LARGE;
-    }
     return ERR_OK;
 }
 
@@ -356,13 +365,30 @@ enum err_code store_land(struct store *s, struct flight *f, const struct flight_
     for (unsigned i = 0; !rc && i < count; i++) {
         if (linked[i] == ERR_OK)
             order_insert(s, entries[i]);
-        else if (linked[i] == ERR_NOMEM)
-            stored = ERR_NOMEM;
+        else if (linked[i] == ERR_NOMEM || linked[i] == ERR_DENIED)
+            stored = linked[i];
     }
     count_refused(s, f->route, stored);
     tell_waiters(f, result, overtaken);
     flight_free(f);
     return stored;
+}
+
+enum err_code store_put(struct store *s, struct entry *e, const struct entry *replaces, mono_ms now)
+{
+    struct shard *sh = shard_of(s, &e->key);
+    struct entry *old = NULL;
+    enum err_code rc = has_room(s, e) ? ERR_OK : ERR_TOO_LARGE;
+    pthread_mutex_lock(&sh->lock);
+    bool is_over = tags_last_invalidation(s->tags, e->tags, e->tag_count, e->began) != 0 ||
+                   (replaces && shard_find(sh, &e->key) != replaces);
+    if (!rc)
+        rc = is_over ? ERR_NOT_FOUND : insert_locked(s, sh, e, now, &old);
+    pthread_mutex_unlock(&sh->lock);
+    bury(s, old, LEAVE_REPLACED);
+    if (!rc)
+        order_insert(s, e);
+    return rc;
 }
 
 void store_drop(struct store *s, struct entry *e)

@@ -76,7 +76,7 @@ struct object {
 extern const struct object object_root, object_control, object_log, object_cache, object_limits,
     object_upstream, object_route, object_key_part, object_token, object_param, object_jwt,
     object_tag, object_on_write, object_write_route, object_ttl_rule, object_stale_if_error,
-    object_warm;
+    object_warm, object_listen, object_tls, object_certificate, object_upstream_tls;
 
 /* A text for messages: cut where it is long, without control characters. */
 struct quoted {
@@ -97,6 +97,8 @@ void *reading_alloc(struct reading *r, size_t count, size_t size); /* zeroed, th
 struct span reading_secret(struct reading *r, const struct json *j);
 /* An array of networks, at most <max>; returns how many were read. */
 unsigned reading_cidrs(struct reading *r, const struct json *j, struct cidr *into, unsigned max);
+/* "FILE:LINE:COLUMN at PATH" of <j>, the config's own. */
+struct span reading_place(struct reading *r, const struct json *j);
 void reading_address(struct reading *r, const struct json *j, struct address *into);
 
 bool size_parse(struct span s, uint64_t *ret_bytes);
@@ -109,6 +111,9 @@ const char *nearest_name(struct span given, const char *const *names, unsigned c
 void *reading_keep(struct reading *r, void *object, void (*free_object)(void *object));
 /* A whole number of percent: "10%". */
 bool reading_percent(struct reading *r, const struct json *j, unsigned max, unsigned *into);
+
+/* Is <m> a method, spelled as those that are known? False after an error was told. */
+bool reading_method(struct reading *r, const struct json *j, struct span m);
 
 /* "query.x" and so on into <p>; false after an error was told. <route> may be NULL. */
 bool load_param(struct reading *r, const struct json *j, const struct route *route,
@@ -137,6 +142,14 @@ void load_stats_by(struct reading *r, const struct json *j, void *route);
 /* Once all routes have been read: on_write may name a later one. */
 void finish_on_write(struct reading *r, const struct json *j, struct route *route);
 
+/* load_tls.c: an address, or an object with an address and its TLS. */
+void load_listen(struct reading *r, const struct json *j, struct listen_config *into);
+/* "tls" of an upstream; <into> is its struct upstream_config. */
+void load_upstream_tls(struct reading *r, const struct json *j, void *into);
+/* What {} in its place would mean. */
+struct tls_upstream_config *load_upstream_tls_defaults(struct reading *r);
+
+void load_methods(struct reading *r, const struct json *j, void *config);
 void load_warm(struct reading *r, const struct json *j, void *config);
 void load_control(struct reading *r, const struct json *j, void *into);
 void load_upstreams(struct reading *r, const struct json *j, void *into);

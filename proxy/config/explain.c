@@ -44,6 +44,15 @@ static void add_address(struct buf *out, const struct address *a)
         buf_add_fmt(out, strchr(a->host, ':') ? "[%s]:%u" : "%s:%u", a->host, a->port);
 }
 
+static void add_listen(struct buf *out, const struct listen_config *l)
+{
+    add_address(out, &l->address);
+    if (l->tls)
+        buf_add_fmt(out, ", TLS 1.%u and newer, %u certificate%s",
+                    l->tls->min_version == TLS_1_3 ? 3u : 2u, l->tls->certificate_count,
+                    l->tls->certificate_count == 1 ? "" : "s");
+}
+
 static void add_cidr(struct buf *out, const struct cidr *c)
 {
     static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
@@ -253,6 +262,7 @@ static void add_route(const struct config *c, const struct route *r, struct buf 
     add_limit(out, "one answer", r->max_object_bytes, add_size);
     add_limit(out, "request body", r->body_limit_bytes, add_size);
     add_limit(out, "wait for the first byte", r->first_byte_timeout_ms, add_duration);
+    add_limit(out, "silence of a tunnel", r->tunnel_idle_timeout_ms, add_duration);
 }
 
 static void add_control(const struct config *c, struct buf *out)
@@ -260,7 +270,7 @@ static void add_control(const struct config *c, struct buf *out)
     const struct control_config *k = &c->control;
     buf_add_str(out, "control   ");
     if (k->enabled)
-        add_address(out, &k->listen);
+        add_listen(out, &k->listen);
     buf_add_str(out, k->enabled && k->mount ? ", and " : "");
     buf_add_str(out, k->mount ? "mounted on the public listeners" : k->enabled ? "" : "none");
     if (k->enabled || k->mount) {
@@ -279,6 +289,8 @@ static void add_upstream(const struct upstream_config *u, struct buf *out)
         buf_add_char(out, ' ');
         add_address(out, &u->server[i]);
     }
+    if (u->tls)
+        buf_add_str(out, u->tls->verify ? "; TLS, verified" : "; TLS, not verified");
     buf_add_fmt(out, "; at most %u connections for each worker and server, idle ones ",
                 u->max_connections);
     add_duration(out, u->idle_timeout_ms);
@@ -307,7 +319,7 @@ void config_explain(const struct config *c, struct buf *out)
     buf_add_fmt(out, "the configuration is good\n\nworkers   %u\n", c->workers);
     for (unsigned i = 0; i < c->listen_count; i++) {
         buf_add_str(out, "listen    ");
-        add_address(out, &c->listen[i]);
+        add_listen(out, &c->listen[i]);
         buf_add_char(out, '\n');
     }
     add_control(c, out);

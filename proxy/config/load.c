@@ -73,13 +73,13 @@ static void read_listen(struct reading *r, const struct json *j, void *into)
     struct config *c = into;
     c->listen_count = 0;
     if (j->type != JSON_ARRAY) {
-        reading_address(r, j, &c->listen[c->listen_count++]);
+        load_listen(r, j, &c->listen[c->listen_count++]);
         return;
     }
     if (j->count < 1 || j->count > CONFIG_LISTEN_MAX)
         reading_fail(r, j, "\"listen\" must have 1 to %d addresses", CONFIG_LISTEN_MAX);
     for (const struct json *a = j->first; a && c->listen_count < CONFIG_LISTEN_MAX; a = a->next)
-        reading_address(r, a, &c->listen[c->listen_count++]);
+        load_listen(r, a, &c->listen[c->listen_count++]);
 }
 
 static void read_trusted(struct reading *r, const struct json *j, void *into)
@@ -101,6 +101,8 @@ static void read_secret(struct reading *r, const struct json *j, void *into)
 static const char *const levels[] = {"error", "warn", "info", "debug", NULL};
 _Static_assert(LOG_LEVEL_ERROR == 0 && LOG_LEVEL_DEBUG == 3, "the words are in the enum's order");
 _Static_assert(sizeof(enum log_level) == sizeof(unsigned), "a MEMBER_CHOICE is an unsigned");
+
+static const char *const drop_pass[] = {"drop", "pass", NULL};
 
 static const struct member log_members[] = {
     {.name = "level",
@@ -150,6 +152,13 @@ static const struct member cache_members[] = {
      .offset = AT(cache.pass_memory_ms),
      .fallback = "30s",
      .doc = "so long requests do not wait for an answer that could not be shared last time"},
+    {.name = "max_variants",
+     .type = MEMBER_UINT,
+     .offset = AT(cache.variants_max),
+     .max = 100000,
+     .fallback = "64",
+     .doc = "most answers of one key that Vary tells apart; further ones are not stored, counted "
+            "and told; 0: no limit"},
     {.name = "max_tags",
      .type = MEMBER_UINT,
      .offset = AT(cache.tags_max),
@@ -196,6 +205,14 @@ static const struct member limits_members[] = {
      .max = 64 << 20,
      .fallback = "64KiB",
      .doc = "largest body that a key is made from; larger ones pass, not cached"},
+    {.name = "underscore_fields",
+     .type = MEMBER_FLAG,
+     .offset = AT(limits.passes_underscores),
+     .words = drop_pass,
+     .fallback = "drop",
+     .doc =
+         "request fields with _ in their name: WSGI apps cannot tell X_Real_IP from X-Real-IP, so "
+         "they are not sent upstream; pass: the apps can"},
     {.name = "head_timeout",
      .type = MEMBER_DURATION,
      .offset = AT(limits.head_timeout_ms),
@@ -220,6 +237,12 @@ static const struct member limits_members[] = {
      .min = 1,
      .fallback = "60s",
      .doc = "longest wait until a client reads on"},
+    {.name = "tunnel_idle_timeout",
+     .type = MEMBER_DURATION,
+     .offset = AT(limits.tunnel_idle_timeout_ms),
+     .min = 1,
+     .fallback = "10m",
+     .doc = "a WebSocket, or another upgraded connection, is closed after such a silence"},
     {.name = "connections",
      .type = MEMBER_UINT,
      .offset = AT(limits.connections),
@@ -227,6 +250,12 @@ static const struct member limits_members[] = {
      .max = 1000000,
      .fallback = "10000",
      .doc = "most client connections of each worker"},
+    {.name = "methods",
+     .type = MEMBER_OWN,
+     .read = load_methods,
+     .schema = "\"type\": \"array\", \"minItems\": 1, \"maxItems\": 64, \"uniqueItems\": true, "
+               "\"items\": {\"type\": \"string\", \"minLength\": 1}",
+     .doc = "the methods that clients may use, others get 405; default: all but CONNECT and TRACE"},
 };
 const struct object object_limits = OBJECT("limits", limits_members);
 
@@ -271,9 +300,9 @@ static const struct member members[] = {
      .read = read_listen,
      .fallback = "127.0.0.1:8080",
      .schema =
-         "\"oneOf\": [{\"$ref\": \"#/definitions/address\"}, {\"type\": \"array\", "
-         "\"minItems\": 1, \"maxItems\": 8, \"items\": {\"$ref\": \"#/definitions/address\"}}]",
-     .doc = "where clients are taken: one address or several"},
+         "\"oneOf\": [{\"$ref\": \"#/definitions/listener\"}, {\"type\": \"array\", "
+         "\"minItems\": 1, \"maxItems\": 8, \"items\": {\"$ref\": \"#/definitions/listener\"}}]",
+     .doc = "where clients are taken: one address or several, each plain or with TLS"},
     {.name = "workers",
      .type = MEMBER_OWN,
      .read = read_workers,
@@ -357,9 +386,9 @@ static void set_defaults(struct config *c)
 {
     c->workers = cpus();
     c->listen_count = 1;
-    (void)address_parse(SPAN_LIT("127.0.0.1:8080"), false, &c->listen[0]);
+    (void)address_parse(SPAN_LIT("127.0.0.1:8080"), false, &c->listen[0].address);
     c->control.enabled = true;
-    (void)address_parse(SPAN_LIT("127.0.0.1:8081"), false, &c->control.listen);
+    (void)address_parse(SPAN_LIT("127.0.0.1:8081"), false, &c->control.listen.address);
     c->control.allow_count = 2;
     (void)cidr_parse(SPAN_LIT("127.0.0.0/8"), &c->control.allow[0]);
     (void)cidr_parse(SPAN_LIT("::1"), &c->control.allow[1]);

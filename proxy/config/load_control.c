@@ -48,7 +48,7 @@ static void read_listen(struct reading *r, const struct json *j, void *into)
     if (j->type == JSON_FALSE)
         c->enabled = false;
     else
-        reading_address(r, j, &c->listen);
+        load_listen(r, j, &c->listen);
 }
 
 static bool check_token(struct reading *r, const struct json *j, struct span token)
@@ -199,7 +199,7 @@ static const struct member members[] = {
      .type = MEMBER_OWN,
      .read = read_listen,
      .fallback = "127.0.0.1:8081",
-     .schema = "\"oneOf\": [{\"$ref\": \"#/definitions/address\"}, {\"const\": false}]",
+     .schema = "\"oneOf\": [{\"$ref\": \"#/definitions/listener\"}, {\"const\": false}]",
      .doc = "where control calls are taken; false: no listener of its own"},
     {.name = "mount",
      .type = MEMBER_BOOL,
@@ -250,7 +250,7 @@ void load_control(struct reading *r, const struct json *j, void *into)
         reading_fail(r, j,
                      "a mounted control needs \"token\" or \"allow\": behind a proxy on this "
                      "machine every client would come from loopback, and be allowed");
-    else if (c->enabled && !is_loopback(&c->listen))
+    else if (c->enabled && !is_loopback(&c->listen.address))
         reading_fail(r, j,
                      "control listens beyond loopback: give it a \"token\", or say with \"allow\" "
                      "who may call it");

@@ -148,6 +148,8 @@ static void read_upstream(struct reading *r, const struct json *j, void *into)
 }
 
 static const char *const obey_ignore[] = {"obey", "ignore", NULL};
+static const char *const ordered_unordered[] = {"ordered", "unordered", NULL};
+static const char *const auto_ignore[] = {"auto", "ignore", NULL};
 static const char *const ttl_http[] = {"ttl", "http", NULL};
 static const char *const set_cookie_rules[] = {"obey", "ignore", "store", NULL};
 static const char *const refuse_store[] = {"refuse", "store", NULL};
@@ -353,6 +355,22 @@ static const struct member members[] = {
      .words = obey_ignore,
      .fallback = "obey",
      .doc = "ignored: one variant of each answer"},
+    {.name = "languages",
+     .type = MEMBER_FLAG,
+     .offset = AT(is_any_language_order),
+     .words = ordered_unordered,
+     .fallback = "ordered",
+     .doc =
+         "of Accept-Language where answers vary by it: unordered, \"en, de\" and \"de, en\" share "
+         "an answer, as HTTP allows; most frameworks take the first"},
+    {.name = "cors",
+     .type = MEMBER_FLAG,
+     .offset = AT(cors_ignored),
+     .words = auto_ignore,
+     .fallback = "auto",
+     .doc =
+         "auto: answers that name an origin in Access-Control-Allow-Origin vary by it, even where "
+         "the app forgets Vary; ignore: only Vary counts"},
     {.name = "max_bytes",
      .type = MEMBER_SIZE,
      .offset = AT(max_bytes),
@@ -379,6 +397,11 @@ static const struct member members[] = {
      .offset = AT(first_byte_timeout_ms),
      .fallback = "0s",
      .doc = "longest wait for an answer to begin; 0s: the upstream's"},
+    {.name = "tunnel_idle_timeout",
+     .type = MEMBER_DURATION,
+     .offset = AT(tunnel_idle_timeout_ms),
+     .fallback = "0s",
+     .doc = "an upgraded connection is closed after such a silence; 0s: as in \"limits\""},
 };
 
 const struct object object_route = OBJECT("a route", members);

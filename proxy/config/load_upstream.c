@@ -5,21 +5,46 @@
 
 #define AT(field) offsetof(struct upstream_config, field)
 
+enum scheme { SCHEME_NONE, SCHEME_HTTP, SCHEME_HTTPS };
+
+static enum scheme take_scheme(struct span *s)
+{
+    bool is_http = span_starts_with(*s, SPAN_LIT("http://"));
+    if (!is_http && !span_starts_with(*s, SPAN_LIT("https://")))
+        return SCHEME_NONE;
+    size_t n = is_http ? 7 : 8;
+    *s = span_of(s->p + n, s->len - n);
+    if (s->len && s->p[s->len - 1] == '/')
+        s->len--;
+    return is_http ? SCHEME_HTTP : SCHEME_HTTPS;
+}
+
+/* All servers of an upstream are plain, or all speak TLS; "tls" has been read by now. */
+static bool agree_on_scheme(struct reading *r, const struct json *j, enum scheme scheme,
+                            struct upstream_config *u)
+{
+    if (scheme == SCHEME_HTTPS && !u->tls && u->server_count == 0)
+        u->tls = load_upstream_tls_defaults(r);
+    else if ((scheme == SCHEME_HTTPS && !u->tls) || (scheme == SCHEME_HTTP && u->tls)) {
+        reading_fail(r, j,
+                     "with \"tls\" all servers of an upstream are https://, without it "
+                     "none; make two upstreams of them");
+        return false;
+    }
+    return true;
+}
+
 static void read_server(struct reading *r, const struct json *j, struct upstream_config *u)
 {
     struct quoted q;
     struct span s = j->text;
     if (u->server_count == CONFIG_SERVERS_MAX)
         return; /* said already */
-    if (j->type == JSON_STRING && span_starts_with(s, SPAN_LIT("https://"))) {
-        reading_fail(r, j, "TLS to upstreams is not there yet; write \"http://host:port\"");
+    enum scheme scheme = SCHEME_NONE;
+    if (j->type == JSON_STRING)
+        scheme = take_scheme(&s);
+    if (!agree_on_scheme(r, j, scheme, u))
         return;
-    }
-    if (j->type == JSON_STRING && span_starts_with(s, SPAN_LIT("http://"))) {
-        s = span_of(s.p + 7, s.len - 7);
-        if (s.len && s.p[s.len - 1] == '/')
-            s.len--;
-    }
     struct address *a = &u->server[u->server_count];
     if (j->type == JSON_STRING && address_parse(s, false, a) && a->port != 0)
         u->server_count++;
@@ -43,7 +68,13 @@ static void read_many(struct reading *r, const struct json *j, void *into)
         read_server(r, s, into);
 }
 
+/* In the order in which they are read: a server's scheme must fit "tls". */
 static const struct member members[] = {
+    {.name = "tls",
+     .type = MEMBER_OWN,
+     .read = load_upstream_tls,
+     .schema = "\"oneOf\": [{\"type\": \"boolean\"}, {\"$ref\": \"#/definitions/upstream_tls\"}]",
+     .doc = "the servers speak TLS: true, or how it is spoken; so does a server \"https://...\""},
     {.name = "server",
      .type = MEMBER_OWN,
      .read = read_one,

@@ -32,23 +32,34 @@ static struct err *insert(struct reading *r, uint32_t offset)
     return &r->errs[i];
 }
 
-static void note(struct reading *r, const struct json *j, const char *fmt, va_list args)
+static void format_place(struct reading *r, const struct json *j, char *into, size_t room)
 {
-    struct err *e = insert(r, j->offset);
     struct buf path;
     char block[128];
     unsigned line, col;
-    if (!e)
-        return;
     buf_init_fixed(&path, block, sizeof(block));
     json_path_format(j, &path);
     for (size_t i = 0; i < path.len; i++)
         if ((unsigned char)block[i] < 0x20)
             block[i] = '?';
     json_place(r->doc, j->offset, &line, &col);
+    snprintf(into, room, "%s:%u:%u at " SPAN_FMT, r->file, line, col, SPAN_ARG(buf_span(&path)));
+}
+
+struct span reading_place(struct reading *r, const struct json *j)
+{
+    struct err e;
+    format_place(r, j, e.where, sizeof(e.where));
+    return reading_copy(r, span_str(e.where));
+}
+
+static void note(struct reading *r, const struct json *j, const char *fmt, va_list args)
+{
+    struct err *e = insert(r, j->offset);
+    if (!e)
+        return;
     e->code = ERR_CONFIG;
-    snprintf(e->where, sizeof(e->where), "%s:%u:%u at " SPAN_FMT, r->file, line, col,
-             SPAN_ARG(buf_span(&path)));
+    format_place(r, j, e->where, sizeof(e->where));
     vsnprintf(e->what, sizeof(e->what), fmt, args);
 }
 

@@ -5,23 +5,30 @@
 
 enum { LITERAL_MAX = 1024, SEGMENTS_MAX = 64 };
 
-static void read_method(struct reading *r, const struct json *j, struct route *route, struct span m)
+bool reading_method(struct reading *r, const struct json *j, struct span m)
 {
     static const char *const known[] = {"GET",   "HEAD",   "POST",    "PUT",
                                         "PATCH", "DELETE", "OPTIONS", "QUERY"};
     struct quoted q;
     if (!span_is_token(m)) {
-        reading_fail(r, j, "\"%s\" is no method; write \"GET /path\" or \"PUT,POST /path\"",
-                     quote(m, &q));
-        return;
+        reading_fail(r, j, "\"%s\" is no method; write \"GET\" or \"PUT\"", quote(m, &q));
+        return false;
     }
     for (unsigned i = 0; i < array_len(known); i++) {
         if (span_eq_nocase(m, span_str(known[i])) && !span_eq(m, span_str(known[i]))) {
             reading_fail(r, j, "\"%s\" is no method: they are in capitals; write \"%s\"",
                          quote(m, &q), known[i]);
-            return;
+            return false;
         }
     }
+    return true;
+}
+
+static void read_method(struct reading *r, const struct json *j, struct route *route, struct span m)
+{
+    struct quoted q;
+    if (!reading_method(r, j, m))
+        return;
     for (unsigned i = 0; i < route->method_count; i++) {
         if (span_eq(route->methods[i], m)) {
             reading_fail(r, j, "method %s is there twice; leave one of them", quote(m, &q));

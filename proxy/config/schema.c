@@ -14,7 +14,9 @@ static const struct {
     {"size", "\"oneOf\": [{\"type\": \"string\", \"pattern\": \"" SIZE_PATTERN "\"}, "
              "{\"type\": \"integer\", \"minimum\": 0}]"},
     {"address", "\"type\": \"string\", \"pattern\": \":[0-9]{1,5}$\""},
-    {"server", "\"type\": \"string\", \"pattern\": \"^(http://)?[^/]+:[0-9]{1,5}/?$\""},
+    {"listener", "\"oneOf\": [{\"$ref\": \"#/definitions/address\"}, "
+                 "{\"$ref\": \"#/definitions/listen\"}]"},
+    {"server", "\"type\": \"string\", \"pattern\": \"^(https?://)?[^/]+:[0-9]{1,5}/?$\""},
     {"networks", "\"type\": \"array\", \"maxItems\": 32, \"items\": {\"type\": \"string\", "
                  "\"pattern\": \"^[0-9A-Fa-f.:]+(/[0-9]{1,3})?$\"}"},
     {"param", "\"type\": \"string\", \"pattern\": \"" PARAM_PATTERN "\""},
@@ -44,6 +46,10 @@ static const struct {
     {"ttl_rule", &object_ttl_rule},
     {"stale_if_error", &object_stale_if_error},
     {"warm", &object_warm},
+    {"listen", &object_listen},
+    {"tls", &object_tls},
+    {"certificate", &object_certificate},
+    {"upstream_tls", &object_upstream_tls},
 };
 
 static void add_words(const struct member *m, struct buf *out)

@@ -130,18 +130,33 @@ static void write_switch(struct json_writer *w, const struct route_switch *s)
 
 static void write_workers(struct json_writer *w, const struct shared *s)
 {
-    uint64_t waiting = 0, active = 0, gone = 0, bad = 0;
+    uint64_t waiting = 0, active = 0, gone = 0, bad = 0, shaken = 0, resumed = 0, failed = 0;
+    uint64_t opened = 0, open = 0;
     for (unsigned i = 0; i < s->worker_count; i++) {
         const struct worker_counters *c = worker_counters(s->workers[i]);
         waiting += c->coalesced_waiting;
         active += c->active;
         gone += c->clients_gone;
         bad += c->bad_requests;
+        opened += c->tunnels;
+        open += c->tunnels_open;
+        shaken += c->tls_handshakes;
+        resumed += c->tls_resumed;
+        failed += c->tls_failures;
     }
     json_write_u64(w, "coalesced_waiting", waiting);
     json_write_u64(w, "active", active);
     json_write_u64(w, "clients_gone", gone);
     json_write_u64(w, "bad_requests", bad);
+    json_write_object(w, "tunnels");
+    json_write_u64(w, "opened", opened);
+    json_write_u64(w, "open", open);
+    json_write_object_end(w);
+    json_write_object(w, "tls");
+    json_write_u64(w, "handshakes", shaken);
+    json_write_u64(w, "resumed", resumed);
+    json_write_u64(w, "failures", failed);
+    json_write_object_end(w);
 }
 
 static void write_upstreams(struct json_writer *w, const struct shared *s)

@@ -41,6 +41,7 @@ struct control {
     bool is_ready, is_stopping;
     bool has_socket; /* ours to remove */
     struct upstream_config front_config;
+    struct tls_upstream_config front_tls;
     struct upstream *front;
     struct upstream_pool *front_pool;
     char front_host[280];

@@ -339,7 +339,8 @@ struct control *control_new(struct shared *shared, struct loop *main_loop)
 
 enum err_code control_listen(struct control *c, struct address *addr, struct err *err)
 {
-    return loop_listen(c->loop, addr, c->shared->config, &control_gate_ops, c, true, err);
+    return loop_listen(c->loop, addr, c->shared->config, c->shared->control_tls, &control_gate_ops,
+                       c, true, err);
 }
 
 enum err_code control_listen_socket(struct control *c, struct err *err)
@@ -351,7 +352,8 @@ enum err_code control_listen_socket(struct control *c, struct err *err)
     return rc;
 }
 
-enum err_code control_set_front(struct control *c, const struct address *addr, struct err *err)
+enum err_code control_set_front(struct control *c, const struct address *addr, bool is_tls,
+                                struct err *err)
 {
     struct upstream_config *u = &c->front_config;
     *u = (struct upstream_config){.name = SPAN_LIT("larder itself"),
@@ -364,6 +366,8 @@ enum err_code control_set_front(struct control *c, const struct address *addr, s
                                   .idle_timeout_ms = 1000,
                                   .queue_max = WARM_ITEMS_MAX,
                                   .queue_timeout_ms = 600000};
+    c->front_tls = (struct tls_upstream_config){.verify = false}; /* we know who that is */
+    u->tls = is_tls ? &c->front_tls : NULL;
     u->server[0] = *addr;
     bool is_any =
         !addr->host[0] || strcmp(addr->host, "0.0.0.0") == 0 || strcmp(addr->host, "::") == 0;

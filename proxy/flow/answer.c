@@ -55,11 +55,15 @@ static void add_part_lines(const struct answer_shape *s, struct buf *out)
 
 void answer_lines_format(const struct answer_lines *l, mono_ms now, struct buf *out)
 {
-    if (l->shape->status == 206)
+    if (l->shape->start.len)
         add_part_lines(l->shape, out);
-    buf_add_str(out, "Age: ");
-    buf_add_u64(out, entry_age_s(l->entry, now));
-    buf_add_str(out, "\r\nCache-Status: larder; ");
+    uint64_t age_s = entry_age_s(l->entry, now);
+    if (!l->is_first || age_s) { /* RFC 9111 section 5.1: Age says that it comes out of a cache */
+        buf_add_str(out, "Age: ");
+        buf_add_u64(out, age_s);
+        buf_add_str(out, "\r\n");
+    }
+    buf_add_str(out, "Cache-Status: larder; ");
     if (l->cache_status.len) {
         buf_add_span(out, l->cache_status);
     } else {
@@ -110,7 +114,7 @@ static void add_status_line(const struct head *h, struct buf *out)
 }
 
 /* Fields that larder writes itself or that mean something between it and the upstream only. */
-static bool is_ours(const struct head *h, const struct field *f, bool for_store)
+static bool is_ours(const struct field *f, bool for_store)
 {
     switch (f->id) {
     case FIELD_VIA:
@@ -121,11 +125,18 @@ static bool is_ours(const struct head *h, const struct field *f, bool for_store)
     case FIELD_AGE:
     case FIELD_CACHE_STATUS:
         return for_store;
-    case FIELD_CONTENT_RANGE: /* so does each part that is served of a stored part */
-        return for_store && h->status == 206;
     default:
         return false;
     }
+}
+
+/* "2, 2" is one number, and is written so (RFC 9110 section 8.6). */
+static void add_length(const struct head *h, const struct field *f, struct buf *out)
+{
+    buf_add_span(out, f->name);
+    buf_add_str(out, ": ");
+    buf_add_u64(out, h->content_length);
+    buf_add_str(out, "\r\n");
 }
 
 void answer_head_format(const struct head *h, bool strip_set_cookie, bool for_store,
@@ -134,14 +145,17 @@ void answer_head_format(const struct head *h, bool strip_set_cookie, bool for_st
     add_status_line(h, out);
     for (unsigned i = 0; i < h->field_count; i++) {
         const struct field *f = &h->fields[i];
-        if (is_ours(h, f, for_store) || field_is_hop_by_hop(h, f) ||
+        if (is_ours(f, for_store) || field_is_hop_by_hop(h, f) ||
             (strip_set_cookie && f->id == FIELD_SET_COOKIE))
             continue;
         /* one is enough, and a 204 has none (RFC 9110 section 8.6) */
         if (f->id == FIELD_CONTENT_LENGTH &&
             (h->status == 204 || f != head_field(h, FIELD_CONTENT_LENGTH)))
             continue;
-        add_line(out, f->name, f->value);
+        if (f->id == FIELD_CONTENT_LENGTH && h->has_content_length)
+            add_length(h, f, out);
+        else
+            add_line(out, f->name, f->value);
     }
     if (!head_field(h, FIELD_DATE))
         add_date(out); /* RFC 9110 section 6.6.1 */
@@ -155,13 +169,32 @@ void answer_head_format(const struct head *h, bool strip_set_cookie, bool for_st
     buf_add_str(out, "1.1 larder\r\n");
 }
 
-void answer_interim_format(const struct head *h, struct buf *out)
+static void add_interim(const struct head *h, struct buf *out)
 {
     add_status_line(h, out);
     for (unsigned i = 0; i < h->field_count; i++) {
-        if (!field_is_hop_by_hop(h, &h->fields[i]) && h->fields[i].id != FIELD_CONTENT_LENGTH)
-            add_line(out, h->fields[i].name, h->fields[i].value);
+        const struct field *f = &h->fields[i];
+        if (!field_is_hop_by_hop(h, f) && f->id != FIELD_CONTENT_LENGTH &&
+            f->id != FIELD_X_REQUEST_ID)
+            add_line(out, f->name, f->value);
     }
+}
+
+void answer_interim_format(const struct head *h, struct buf *out)
+{
+    add_interim(h, out);
+    buf_add_str(out, "\r\n");
+}
+
+void answer_switch_format(const struct head *h, struct span id, struct buf *out)
+{
+    add_interim(h, out);
+    for (unsigned i = 0; i < h->field_count; i++) {
+        if (h->fields[i].id == FIELD_UPGRADE)
+            add_line(out, SPAN_LIT("Upgrade"), h->fields[i].value);
+    }
+    add_line(out, SPAN_LIT("Connection"), SPAN_LIT("Upgrade"));
+    add_line(out, SPAN_LIT("X-Request-Id"), id);
     buf_add_str(out, "\r\n");
 }
 
@@ -171,7 +204,7 @@ static void format_304(const struct head *h, struct span etag, struct buf *out)
     buf_add_str(out, "HTTP/1.1 304 Not Modified\r\n");
     for (unsigned i = 0; i < h->field_count; i++) {
         const struct field *f = &h->fields[i];
-        if (is_ours(h, f, true) || field_is_hop_by_hop(h, f) || f->id == FIELD_ETAG)
+        if (is_ours(f, true) || field_is_hop_by_hop(h, f) || f->id == FIELD_ETAG)
             continue;
         if (f->id == FIELD_CONTENT_TYPE || f->id == FIELD_CONTENT_ENCODING ||
             f->id == FIELD_SET_COOKIE)
@@ -198,10 +231,9 @@ static bool is_not_modified(const struct head *request, const struct entry *e)
 static enum range_result range_of(const struct head *request, const struct entry *e,
                                   uint64_t *ret_first, uint64_t *ret_last)
 {
-    struct range_facts facts = {.etag = e->etag,
-                                .last_modified_unix_s = e->last_modified_unix_s,
-                                .length = e->status == 206 ? e->length : e->body.len};
-    if (e->status != 200 && e->status != 206)
+    struct range_facts facts = {
+        .etag = e->etag, .last_modified_unix_s = e->last_modified_unix_s, .length = e->body.len};
+    if (e->status != 200)
         return RANGE_WHOLE;
     return range_judge(request, &facts, ret_first, ret_last);
 }
@@ -222,16 +254,15 @@ void answer_shape(const struct head *request, const struct entry *e, struct answ
         break;
     case RANGE_UNSATISFIABLE:
         ret->status = 416;
-        ret->length = e->status == 206 ? e->length : e->body.len;
+        ret->length = e->body.len;
         return;
     case RANGE_PART:
         ret->status = 206;
-        ret->length = e->status == 206 ? e->length : e->body.len;
+        ret->length = e->body.len;
         ret->start = span_of(PART_START, sizeof(PART_START) - 1);
         ret->head = span_of(e->head.p + e->status_line_len,
                             e->head.len - e->status_line_len - e->length_line_len);
-        ret->body = span_of(e->body.p + (ret->first - e->first),
-                            (size_t)(ret->last - ret->first) + 1);
+        ret->body = span_of(e->body.p + ret->first, (size_t)(ret->last - ret->first) + 1);
         return;
     }
     if (request->method == METHOD_HEAD)

@@ -10,7 +10,7 @@ struct fetch {
     struct worker *w;
     struct lookup l; /* route, captures and values; its key is the flight's */
     enum fetch_mode mode;
-    bool is_refresh;
+    bool is_refresh, is_part;
     struct exchange *exchange;
     struct flow *client;   /* NULL once it has left */
     struct flight *flight; /* NULL once landed */

@@ -100,6 +100,7 @@ static enum store_verdict judge_head(struct fetch *f)
     struct fresh_case c = {.policy = &policy,
                            .request = f->request,
                            .response = f->response,
+                           .takes_part = f->is_part,
                            .has_credentials = lookup_is_personal(f->l.route, f->request),
                            .now_unix_s = unix_now_ms() / 1000,
                            .delay_ms = f->wait_us / 1000};
@@ -142,8 +143,8 @@ static bool take_confirmation(struct fetch *f, const struct head *h)
     f->response = f->merged.head;
     count(&fetch_counters(f)->revalidated);
     struct span body = f->old->body;
-    if (body.len && evbuffer_add_reference(f->body, body.p, body.len, release_entry,
-                                           entry_ref(f->old)) != 0) {
+    if (body.len &&
+        evbuffer_add_reference(f->body, body.p, body.len, release_entry, entry_ref(f->old)) != 0) {
         entry_unref(f->old);
         return false;
     }
@@ -315,6 +316,7 @@ struct fetch *fetch_start(const struct fetch_start *s)
     f->body = evbuffer_new();
     if (!f->body || (s->flight && !copy_request(f, s)))
         goto fail;
+    f->is_part = s->is_part;
     f->is_conditional = s->plain_head.len > 0;
     f->method = s->exchange.method;
     f->first_byte_timeout_ms = s->exchange.first_byte_timeout_ms;

@@ -4,14 +4,81 @@
 
 #include <larder/http/vary.h>
 
-/* The names by which the answer varies, with the key it is stored under; false: too long. */
-static bool variant_of(struct fetch *f, struct buf *names, struct buf *text,
-                       struct cache_key *ret_key)
+#include <ctype.h>
+
+/* Under which key an answer is stored. */
+struct variant {
+    struct buf names, text;
+    char names_block[1024], text_block[KEY_BYTES_MAX];
+    struct cache_key key;
+    mono_ms over_ms;
+};
+
+/* The marker under which other variants are found already, or NULL. */
+static struct entry *present_marker(const struct fetch *f, const struct cache_key *primary,
+                                    mono_ms now)
+{
+    struct entry *e = NULL;
+    if (store_peek(f->w->store, primary, now, &e) == STORE_VARY)
+        return e;
+    entry_unref(e);
+    return NULL;
+}
+
+/* "/HOST", of "//HOST" or of JSON's "\\/\\/HOST". */
+static bool has_host(struct span text, struct span host)
+{
+    const char *p = text.p, *end = text.p + text.len;
+    while (p && p < end && (p = memmem(p, (size_t)(end - p), host.p, host.len))) {
+        if (p > text.p && p[-1] == '/')
+            return true;
+        p++;
+    }
+    return false;
+}
+
+/* Apps build absolute URLs of the Host that they are asked by: what one client calls the app must
+ * not be where others are sent. Packed bodies cannot be looked into. */
+static bool answer_names_host(const struct fetch *f)
+{
+    const struct head *h = f->response;
+    struct span port, host = span_split(f->request->host, ':', &port);
+    if (host.len == 0)
+        return false;
+    if (head_field(h, FIELD_CONTENT_ENCODING))
+        return true;
+    for (unsigned i = 0; i < h->field_count; i++)
+        if (h->fields[i].id != FIELD_ACCESS_CONTROL_ALLOW_ORIGIN &&
+            has_host(h->fields[i].value, host))
+            return true;
+    size_t len = evbuffer_get_length(f->body);
+    return len && has_host(span_of((const char *)evbuffer_pullup(f->body, -1), len), host);
+}
+
+/* The names by which the answer varies, with the key it is stored under, and when the last of the
+ * other variants is over; false: too long. */
+static bool variant_of(struct fetch *f, mono_ms now, struct variant *v)
 {
     const struct cache_key *k = flight_key(f->flight);
     struct lookup l;
+    struct buf *names = &v->names, *text = &v->text;
+    struct cache_key *ret_key = &v->key;
     cache_key_init(&l.key, span_of(k->text.p, k->primary_len));
-    if (!f->l.route->vary_ignored && !vary_names(f->response, names))
+    l.route = f->l.route;
+    cleanup(entry_unrefp) struct entry *marker = present_marker(f, &l.key, now);
+    struct vary_case c = {.request = f->request,
+                          .response = f->response,
+                          .known = marker ? marker->body : span_of(NULL, 0),
+                          .is_cors = !f->l.route->cors_ignored,
+                          .is_by_host = !f->l.route->key_host && answer_names_host(f)};
+    bool is_plain_part = f->response->status == 206 && !head_field(f->response, FIELD_VARY) &&
+                         !head_field(f->response, FIELD_CONTENT_ENCODING);
+    if (f->response->status == 206) { /* the flight's own key holds its range */
+        *ret_key = *k;
+        return is_plain_part && (f->l.route->cors_ignored || !head_field(f->request, FIELD_ORIGIN));
+    }
+    v->over_ms = marker ? entry_over_ms(marker) : 0;
+    if (!f->l.route->vary_ignored && !vary_names(&c, names))
         return false;
     if (names->len == 0) {
         buf_add_span(text, l.key.text);
@@ -22,9 +89,10 @@ static bool variant_of(struct fetch *f, struct buf *names, struct buf *text,
 }
 
 /* A marker lives as long as the longest of its variants may be served. */
-static struct entry *vary_marker(const struct fetch *f, struct span names, const struct entry *e,
-                                 mono_ms now)
+static struct entry *vary_marker(const struct fetch *f, const struct variant *v,
+                                 const struct entry *e, mono_ms now)
 {
+    mono_ms over = entry_over_ms(e) > v->over_ms ? entry_over_ms(e) : v->over_ms;
     struct cache_key key;
     const struct cache_key *k = flight_key(f->flight);
     const struct tag_set *tags = flight_tags(f->flight);
@@ -36,9 +104,43 @@ static struct entry *vary_marker(const struct fetch *f, struct span names, const
                                 .tag_count = tags->count,
                                 .began = flight_began(f->flight),
                                 .stored_mono_ms = now,
+                                .lifetime_ms = over - now,
+                                .last_modified_unix_s = -1,
+                                .body = buf_span(&v->names)};
+    return entry_new(&parts);
+}
+
+/* Under the language that the answer is in: where its variant stands. NULL: it does not say, or
+ * nothing tells languages apart. */
+static struct entry *language_alias(const struct fetch *f, const struct variant *v,
+                                    const struct entry *e, mono_ms now)
+{
+    const struct field *language = head_field_named(f->response, SPAN_LIT("content-language"));
+    const struct cache_key *k = flight_key(f->flight);
+    const struct tag_set *tags = flight_tags(f->flight);
+    char block[KEY_BYTES_MAX], lower[64];
+    struct buf text;
+    struct cache_key key;
+    struct lookup l = {.route = f->l.route};
+    if (!language || !span_is_token(language->value) || language->value.len > sizeof(lower))
+        return NULL;
+    for (size_t i = 0; i < language->value.len; i++)
+        lower[i] = (char)tolower((unsigned char)language->value.p[i]);
+    cache_key_init(&l.key, span_of(k->text.p, k->primary_len));
+    buf_init_fixed(&text, block, sizeof(block));
+    if (!lookup_language_key(&l, f->request, buf_span(&v->names),
+                             span_of(lower, language->value.len), &text, &key))
+        return NULL;
+    struct entry_parts parts = {.kind = ENTRY_VARY,
+                                .route = f->l.route->index,
+                                .key = &key,
+                                .tags = tags->tag,
+                                .tag_count = tags->count,
+                                .began = flight_began(f->flight),
+                                .stored_mono_ms = now,
                                 .lifetime_ms = entry_over_ms(e) - now,
                                 .last_modified_unix_s = -1,
-                                .body = names};
+                                .body = v->key.text};
     return entry_new(&parts);
 }
 
@@ -66,27 +168,29 @@ static struct entry *make_entry(struct fetch *f, const struct cache_key *key, st
                                 const struct judged *judged, mono_ms now)
 {
     struct span no_span = span_of(NULL, 0);
-    struct entry_parts parts = {.route = f->l.route->index,
-                                .key = key,
-                                .tags = judged->tags,
-                                .tag_count = judged->tag_count,
-                                .tag_text = buf_span(&judged->tag_text),
-                                .began = flight_began(f->flight),
-                                .stored_mono_ms = now,
-                                .age_at_store_ms = f->fresh.age_ms,
-                                .lifetime_ms = judged->lifetime_ms,
-                                .while_ms = f->fresh.while_ms,
-                                .error_ms = f->fresh.error_ms,
-                                .keep_ms = f->fresh.keep_ms,
-                                .flags = f->fresh.flags,
-                                .fetch_us = f->wait_us,
-                                .body = body,
-                                .target =
-                                    has_secret_target(f->l.route) ? no_span : f->request->target,
-                                .host = f->request->host,
-                                .is_refetchable = is_refetchable(f),
-                                .value_count = judged->value_count,
-                                .value = judged->value};
+    struct entry_parts parts = {
+        .route = f->l.route->index,
+        .key = key,
+        .tags = judged->tags,
+        .tag_count = judged->tag_count,
+        .tag_text = buf_span(&judged->tag_text),
+        .began = flight_began(f->flight),
+        .stored_mono_ms = now,
+        .age_at_store_ms = f->fresh.age_ms,
+        .lifetime_ms = judged->lifetime_ms,
+        .overdue_ms = f->fresh.overdue_ms,
+        .while_ms = f->fresh.while_ms,
+        .error_ms = f->fresh.error_ms,
+        .keep_ms = f->fresh.keep_ms,
+        .flags = f->fresh.flags,
+        .fetch_us = f->wait_us,
+        .body = body,
+        .target = has_secret_target(f->l.route) ? no_span : f->request->target,
+        .host = f->request->host,
+        .is_for_any_origin = f->l.route->cors_ignored || vary_allows_any_origin(f->response),
+        .is_refetchable = is_refetchable(f),
+        .value_count = judged->value_count,
+        .value = judged->value};
     bool has_cookies = f->l.route->fresh.set_cookie == SET_COOKIE_STORE;
     return answer_entry_new(f->response, has_cookies, &parts);
 }
@@ -131,6 +235,8 @@ static void count_landed(struct fetch *f, const struct judged *judged, enum err_
         count(&c->refused[judged->verdict]);
     } else if (stored == ERR_TOO_LARGE) {
         count(&c->refused_too_large);
+    } else if (stored == ERR_DENIED) {
+        count(&c->refused[STORE_NO_VARIANTS]);
     } else if (stored) {
         count(&c->refused_overtaken);
     } else {
@@ -142,7 +248,8 @@ static void count_landed(struct fetch *f, const struct judged *judged, enum err_
 
 /* What is landed: the answer, and what of it is stored. */
 struct landing {
-    struct entry *entry, *marker;
+    struct entry *entry, *marker, *alias;
+    bool is_alone; /* for its leader only */
     struct judged judged;
 };
 
@@ -154,12 +261,13 @@ static void land(struct fetch *f, const struct landing *l, mono_ms now)
                               .entry = l->entry,
                               .vary = l->marker,
                               .error = UPSTREAM_BAD_ANSWER};
-    struct entry *entries[2] = {l->entry, l->marker};
-    unsigned count_stored = is_stored ? (l->marker ? 2 : 1) : 0;
+    /* the marker first: it counts its variants */
+    struct entry *entries[3] = {l->marker ? l->marker : l->entry, l->entry, l->alias};
+    unsigned count_stored = is_stored ? 1u + (l->marker != NULL) + (l->alias != NULL) : 0;
     if (!is_stored)
         fetch_note_failed_refresh(f);
     /* what must be validated at each use is its leader's alone (RFC 9111 section 4) */
-    bool is_for_all = !is_stored || entry_is_shareable(l->entry);
+    bool is_for_all = !l->is_alone && (!is_stored || entry_is_shareable(l->entry));
     enum err_code stored = store_land(f->w->store, take(f->flight), is_for_all ? &r : &own, entries,
                                       count_stored, now);
     count_landed(f, &l->judged, stored);
@@ -169,25 +277,31 @@ static void land(struct fetch *f, const struct landing *l, mono_ms now)
 
 void fetch_land(struct fetch *f)
 {
-    char names_block[1024], text_block[KEY_BYTES_MAX];
-    struct buf names, text;
-    struct cache_key key;
+    struct variant v;
     struct landing l = {0};
     mono_ms now = mono_now_ms();
-    buf_init_fixed(&names, names_block, sizeof(names_block));
-    buf_init_fixed(&text, text_block, sizeof(text_block));
+    buf_init_fixed(&v.names, v.names_block, sizeof(v.names_block));
+    buf_init_fixed(&v.text, v.text_block, sizeof(v.text_block));
     judge(f, &l.judged);
     size_t len = evbuffer_get_length(f->body);
     struct span body = span_of((const char *)evbuffer_pullup(f->body, -1), len);
-    if (variant_of(f, &names, &text, &key))
-        l.entry = make_entry(f, &key, body, &l.judged, now);
-    if (l.entry && names.len) {
-        l.marker = vary_marker(f, buf_span(&names), l.entry, now);
+    if (!variant_of(f, now, &v)) { /* its leader's alone, and not stored */
+        buf_reset(&v.names);
+        v.key = *flight_key(f->flight);
+        l.is_alone = true;
+        l.judged.verdict = STORE_NO_VARIANTS;
+    }
+    l.entry = make_entry(f, &v.key, body, &l.judged, now);
+    if (l.entry && v.names.len) {
+        l.marker = vary_marker(f, &v, l.entry, now);
         if (!l.marker)
             entry_unref(take(l.entry));
+        else
+            l.alias = language_alias(f, &v, l.entry, now);
     }
     land(f, &l, now);
     entry_unref(l.entry);
     entry_unref(l.marker);
+    entry_unref(l.alias);
     judged_fini(&l.judged);
 }

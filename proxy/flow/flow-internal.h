@@ -45,6 +45,7 @@ struct worker {
     pthread_t thread;
     bool is_running, is_draining;
     mono_ms drain_deadline;
+    mono_ms tls_told_ms; /* when the log was last told of a failed handshake */
     struct timer *drain_timer;
     struct letter drain_letter, ended_letter;
     uint64_t drain_ms;
@@ -81,12 +82,22 @@ void lookup_tags(const struct shared *s, struct lookup *l, const struct head *h,
 /* The variant's key behind the primary one of <l>; false: too long. */
 bool lookup_variant_key(const struct lookup *l, const struct head *h, struct span names,
                         struct buf *text, struct cache_key *ret_key);
+/* The key of an alias: under it stands the key of the variant in <language>. False: the names do
+ * not tell languages apart, or it is too long. */
+bool lookup_language_key(const struct lookup *l, const struct head *h, struct span names,
+                         struct span language, struct buf *text, struct cache_key *ret_key);
+/* The key of a part, by the range that was asked for; false: none is kept for this request. */
+bool lookup_part_key(const struct lookup *l, const struct head *h, struct buf *text,
+                     struct cache_key *ret_key);
 /* store_lookup(), or store_peek(), through a VARY marker. */
 enum lookup_depth { LOOKUP_USABLE, LOOKUP_KEPT };
 enum store_result lookup_find(struct worker *w, const struct lookup *l, const struct head *h,
                               enum lookup_depth depth, struct entry **ret_entry);
 /* In mode http: does the request bear credentials of which its key says nothing? */
 bool lookup_is_personal(const struct route *r, const struct head *h);
+/* False: the request has an Origin, and what <e> would say to it is not known: the app decides by
+ * it what a browser may read. */
+bool lookup_knows_origin(const struct head *h, const struct entry *e);
 /* In mode http: may <e> answer the request as it is? Its Cache-Control and its credentials have a
  * say. */
 bool lookup_may_reuse(const struct route *r, const struct head *h, const struct entry *e,
@@ -102,6 +113,7 @@ struct answer_lines {
     const struct answer_shape *shape;
     struct span cache_status, id;
     const char *detail; /* behind a hit's status; NULL: none */
+    bool is_first;      /* the upstream has just given it, to this request */
     bool close, keep_alive_10;
 };
 void answer_lines_format(const struct answer_lines *l, mono_ms now, struct buf *out);
@@ -110,6 +122,8 @@ void answer_head_format(const struct head *h, bool strip_set_cookie, bool for_st
                         struct buf *out);
 /* The whole head of an interim answer. */
 void answer_interim_format(const struct head *h, struct buf *out);
+/* The whole head of a 101. */
+void answer_switch_format(const struct head *h, struct span id, struct buf *out);
 /* What of a stored answer goes to this request: all, its 304, one part of it, or (416) none. */
 struct answer_shape {
     unsigned status;
@@ -127,7 +141,9 @@ struct forward {
     const struct gate *gate;
     const struct route *route;
     struct span id;
-    bool is_fetch; /* for the cache: the whole answer, without the client's conditions */
+    bool is_fetch;       /* for the cache: the whole answer, without the client's conditions */
+    bool is_upgrade;     /* it may be answered 101 */
+    bool is_part;        /* ... but for Range: a part is fetched as such */
     bool is_looked_into; /* its body: only encodings that can be unpacked are asked for */
     const struct entry *validate; /* ask whether this still holds; NULL: no */
     bool body_chunked, has_body;
@@ -202,6 +218,7 @@ struct fetch_start {
     struct flight *flight;  /* NULL: streamed, not stored */
     struct entry *old;      /* what may be served stale meanwhile, or NULL; a reference is taken */
     struct span request_text; /* the leader's head; copied for a flight */
+    bool is_part;             /* a range is asked for */
     struct span plain_head;   /* where <old> is validated: the exchange's head without that */
     struct span body;         /* its body, where the key was made of it; copied */
     struct exchange_request exchange;

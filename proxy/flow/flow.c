@@ -30,7 +30,9 @@ static const struct {
                    TO(FLOW_LOOKUP) | TO(FLOW_DELIVER) | TO(FLOW_PASS) | TO(FLOW_FAIL) |
                        TO(FLOW_STREAM)},
     [FLOW_PASS] = {"pass", flow_step_pass, TO(FLOW_STREAM) | TO(FLOW_FAIL)},
-    [FLOW_STREAM] = {"stream", flow_step_stream, TO(FLOW_FAIL) | TO(FLOW_DONE)},
+    [FLOW_STREAM] = {"stream", flow_step_stream,
+                     TO(FLOW_TUNNEL) | TO(FLOW_DELIVER) | TO(FLOW_FAIL) | TO(FLOW_DONE)},
+    [FLOW_TUNNEL] = {"tunnel", flow_step_tunnel, TO(FLOW_FAIL) | TO(FLOW_DONE)},
     [FLOW_DELIVER] = {"deliver", flow_step_deliver, TO(FLOW_FAIL) | TO(FLOW_DONE)},
     [FLOW_FAIL] = {"fail", flow_step_fail, TO(FLOW_DONE)},
 };
@@ -45,10 +47,13 @@ static void flow_free(struct flow *f)
     entry_unref(f->vary);
     entry_unref(f->stale);
     json_doc_free(f->json);
+    keep_free(f->keep);
     timer_free(f->timer);
     if (f->body)
         evbuffer_free(f->body);
     list_remove(&f->link);
+    if (f->tunnel.is_open)
+        count_down(&f->w->counters.tunnels_open);
     count_down(&f->w->counters.active);
     free(f);
 }
@@ -121,6 +126,10 @@ static enum flow_state step_route(struct flow *f)
     const struct head *h = f->head;
     if (h->method == METHOD_CONNECT || h->method == METHOD_TRACE)
         return flow_fail(f, 501, "method", "CONNECT and TRACE are not proxied");
+    if (!config_allows_method(c, h))
+        return flow_fail(f, 405, "method", "the method is not among those of limits.methods");
+    if (h->expects_other)
+        return flow_fail(f, 417, "expectation", "of expectations only 100-continue is understood");
     f->l.route = route_match(c->routes, c->route_count, h, &f->l.captures);
     const struct route *r = f->l.route;
     f->body_limit = r->body_limit_bytes ? r->body_limit_bytes : c->limits.body_bytes;
@@ -270,7 +279,7 @@ static enum flow_state step_wait(struct flow *f)
         if (!f->is_led && lookup_is_personal(f->l.route, f->head) &&
             !(f->entry->flags & FRESH_FOR_AUTHORIZED))
             return bypass(f, REASON_AUTHORIZATION);
-        if (flow_is_our_variant(f))
+        if (flow_is_our_variant(f) && (f->is_led || lookup_knows_origin(f->head, f->entry)))
             return FLOW_DELIVER;
         f->is_coalesced = false; /* another variant's flight: ask anew */
         entry_unref(take(f->entry));
@@ -292,7 +301,7 @@ static void on_body(void *flow)
 static void on_drained(void *flow)
 {
     struct flow *f = flow;
-    if (f->state == FLOW_STREAM)
+    if (f->state == FLOW_STREAM || f->state == FLOW_TUNNEL)
         flow_run(f);
 }
 
@@ -300,10 +309,12 @@ static void on_gone(void *flow)
 {
     struct flow *f = flow;
     f->gate = NULL;
-    count(&f->w->counters.clients_gone);
     if (f->waiter)
         count_down(&f->w->counters.coalesced_waiting);
-    f->outcome = "gone";
+    if (f->state != FLOW_TUNNEL) { /* there it is one of the ways to end */
+        count(&f->w->counters.clients_gone);
+        f->outcome = "gone";
+    }
     flow_log(f);
     flow_free(f);
 }

@@ -1,5 +1,6 @@
 /* flow.h: a flow's insides, shared by flow.c (its states), flow_cache.c (store and flights),
- * flow_stream.c (passing through) and flow_reply.c (answers of the cache and of our own). */
+ * flow_stream.c (passing through), flow_tunnel.c (what has left HTTP) and flow_reply.c (answers of
+ * the cache and of our own). */
 #ifndef LARDER_FLOW_FLOW_H
 #define LARDER_FLOW_FLOW_H
 
@@ -14,6 +15,7 @@ enum flow_state {
     FLOW_WAIT, /* for a flight: our own fetch's or another's */
     FLOW_PASS,
     FLOW_STREAM,
+    FLOW_TUNNEL, /* answered 101: bytes both ways, until both have ended */
     FLOW_DELIVER,
     FLOW_FAIL,
     FLOW_DONE,
@@ -60,6 +62,8 @@ struct flow {
     enum flight_outcome landed;
     int landed_error;
     bool is_stored, is_stale;
+    bool is_whole_stale;     /* stale is not what is fetched, but the whole of which a part is */
+    bool is_part;            /* a range of something that is not stored whole is fetched */
     bool is_warm, wants_new; /* a warm job's request; it wants a new answer */
     struct entry *entry, *vary;
     struct entry *stale; /* what may be served if the upstream fails */
@@ -69,12 +73,19 @@ struct flow {
     enum store_verdict verdict;
     bool head_written, is_head_only, is_chunked, is_ended, is_upload_done, is_upload_failed;
     enum upstream_error stream_error;
+    struct keep *keep; /* a copy of what streams by, to be stored */
+
+    struct {
+        bool is_open, is_up_ended, is_down_ended; /* up: to the upstream */
+        mono_ms moved_mono_ms;                    /* when bytes moved last */
+        uint64_t waiting;                         /* bytes on their way at the last look */
+    } tunnel;
 
     struct problem problem;
     char detail[256];
     const char *outcome;
     unsigned status, upstream_status;
-    uint64_t body_bytes, upstream_us, age_s, unsatisfied_length;
+    uint64_t body_bytes, request_bytes, upstream_us, age_s, unsatisfied_length;
 };
 
 void flow_run(struct flow *f);
@@ -98,8 +109,26 @@ const struct json *flow_json(const struct flow *f);
 enum flow_state flow_step_pass(struct flow *f);
 enum flow_state flow_step_stream(struct flow *f);
 bool flow_start_fetch(struct flow *f, struct flight *flight);
+const char *flow_fwd_word(const struct flow *f); /* RFC 9211 section 2.2: "uri-miss", ... */
 /* The Cache-Status member of an answer that was fetched. */
 void flow_cache_status_format(const struct flow *f, unsigned status, struct buf *out);
+
+/* flow_tunnel.c */
+/* The upstream has answered 101: FLOW_TUNNEL, FLOW_FAIL, or FLOW_PAUSE until the upload is done. */
+enum flow_state flow_switch(struct flow *f);
+enum flow_state flow_step_tunnel(struct flow *f);
+
+/* keep.c */
+struct keep;
+/* NULL: the answer is not one that is kept, or there is no memory. */
+struct keep *keep_start(const struct flow *f, const struct head *response);
+/* Copies what goes by; false: it has become too large, or there is no memory. */
+bool keep_add(struct keep *k, struct evbuffer *piece, uint64_t limit);
+void keep_store(struct keep *k, struct worker *w, const struct head *response);
+void keep_free(struct keep *k); /* NULL is fine */
+/* What the answer to a HEAD says of what is stored: it is updated, or dropped. */
+void keep_head_news(struct worker *w, const struct lookup *l, const struct head *request,
+                    const struct head *news);
 
 /* flow_reply.c */
 enum flow_state flow_step_deliver(struct flow *f);

@@ -107,6 +107,10 @@ static enum flow_state serve(struct flow *f, struct entry *e, bool is_stale)
 {
     if (f->wants_new)
         return fetch_anew(f, e, REASON_WARM);
+    if (!lookup_knows_origin(f->head, e))
+        return fetch_anew(f, e, REASON_ORIGIN);
+    if (f->is_part && !lookup_may_reuse(f->l.route, f->head, e, mono_now_ms()))
+        return fetch_anew(f, e, REASON_REQUEST);
     f->entry = e;
     bool is_due = is_stale || refresh_is_due(f->w, f->l.route, e, mono_now_ms());
     if (is_stale)
@@ -172,7 +176,11 @@ static enum flow_state begin_with(struct flow *f, const struct cache_key *key, b
     if (rc == STORE_JOINED) {
         note_miss(f, begun.miss);
         f->waiter = waiter;
-        f->stale = begun.entry;
+        if (begun.entry || !f->is_whole_stale) {
+            entry_unref(f->stale);
+            f->stale = begun.entry;
+            f->is_whole_stale = false;
+        }
         count(&f->w->counters.coalesced_waiting);
         start_waiting(f, false);
         return FLOW_WAIT;
@@ -192,7 +200,11 @@ static enum flow_state begin_with(struct flow *f, const struct cache_key *key, b
     case STORE_LEAD:
     case STORE_ALONE:
         note_miss(f, begun.miss);
-        f->stale = begun.entry;
+        if (begun.entry || !f->is_whole_stale) {
+            entry_unref(f->stale);
+            f->stale = begun.entry;
+            f->is_whole_stale = false;
+        }
         if (rc == STORE_ALONE && !begun.entry) {
             f->reason = REASON_HIT_FOR_MISS;
             count(&c->hit_for_miss);
@@ -206,17 +218,32 @@ static enum flow_state begin_with(struct flow *f, const struct cache_key *key, b
     }
 }
 
+/* A part of what is not stored whole: kept by its range, and asked for as such. */
+static enum flow_state begin_part(struct flow *f)
+{
+    struct buf text;
+    struct cache_key key;
+    char block[KEY_BYTES_MAX];
+    buf_init_fixed(&text, block, sizeof(block));
+    if (!lookup_part_key(&f->l, f->head, &text, &key))
+        return pass(f, REASON_RANGE, NULL);
+    f->is_part = true;
+    lookup_tags(f->w->shared, &f->l, f->head, flow_whole_body(f), flow_json(f));
+    return begin_with(f, &key, true);
+}
+
 /* Mode http, and the client has a say: what is stored decides what can be done for it. FLOW_LOOKUP:
  * nothing special, the store begins as always. */
 static enum flow_state look_first(struct flow *f)
 {
+    f->is_whole_stale = false;
     struct cache_control cc = {.flags = 0};
     const struct route *r = f->l.route;
     struct entry *e = NULL;
     if (!r->request_cc_ignored)
         reuse_request_parse(f->head, &cc);
     enum store_result found = lookup_find(f->w, &f->l, f->head, LOOKUP_KEPT, &e);
-    if (e && lookup_may_reuse(r, f->head, e, mono_now_ms())) {
+    if (e && lookup_knows_origin(f->head, e) && lookup_may_reuse(r, f->head, e, mono_now_ms())) {
         f->is_stale = found == STORE_KEPT;
         if (!f->is_stale)
             return serve(f, e, found == STORE_STALE);
@@ -229,6 +256,10 @@ static enum flow_state look_first(struct flow *f)
     bool is_passed = f->head->method == METHOD_HEAD || head_field(f->head, FIELD_RANGE);
     if (cc.flags & CC_ONLY_IF_CACHED || cc.flags & CC_NO_STORE || is_passed || !is_validated) {
         bool is_personal = e && found != STORE_KEPT;
+        if (is_passed) { /* if the upstream fails, it may do */
+            f->stale = take(e);
+            f->is_whole_stale = true;
+        }
         entry_unref(e);
         if (cc.flags & CC_ONLY_IF_CACHED)
             return flow_fail(f, 504, "only-if-cached",
@@ -236,7 +267,7 @@ static enum flow_state look_first(struct flow *f)
         if (cc.flags & CC_NO_STORE)
             return pass(f, REASON_NO_STORE, NULL);
         if (is_passed)
-            return f->head->method == METHOD_HEAD ? FLOW_PASS : pass(f, REASON_RANGE, NULL);
+            return f->head->method == METHOD_HEAD ? FLOW_PASS : begin_part(f);
         return is_personal ? pass(f, REASON_AUTHORIZATION, NULL) : FLOW_LOOKUP;
     }
     return fetch_anew(f, e, REASON_REQUEST);
@@ -266,6 +297,12 @@ enum flow_state flow_begin(struct flow *f)
 bool flow_may_hide_error(struct flow *f)
 {
     if (!f->stale || !entry_may_hide_error(f->stale, mono_now_ms()))
+        return false;
+    if (f->reason == REASON_REQUEST) /* it wants what is confirmed, or nothing */
+        return false;
+    bool is_anothers =
+        lookup_is_personal(f->l.route, f->head) && !(f->stale->flags & FRESH_FOR_AUTHORIZED);
+    if (is_anothers || !lookup_knows_origin(f->head, f->stale))
         return false;
     if (refresh_may_hide_error(f->w, f->l.route))
         return true;

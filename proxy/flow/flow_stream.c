@@ -4,7 +4,7 @@
 
 #include <stdio.h>
 
-static const char *fwd_word(const struct flow *f)
+const char *flow_fwd_word(const struct flow *f)
 {
     switch (f->reason) {
     case REASON_METHOD:
@@ -16,6 +16,8 @@ static const char *fwd_word(const struct flow *f)
         return "request";
     case REASON_RANGE:
         return "partial";
+    case REASON_ORIGIN:
+        return "vary-miss";
     case REASON_INVALIDATED:
     case REASON_WARM:
         return "miss";
@@ -34,7 +36,7 @@ static const char *fwd_word(const struct flow *f)
 void flow_cache_status_format(const struct flow *f, unsigned status, struct buf *out)
 {
     buf_add_str(out, "fwd=");
-    buf_add_str(out, fwd_word(f));
+    buf_add_str(out, flow_fwd_word(f));
     buf_add_str(out, "; fwd-status=");
     buf_add_u64(out, status);
     if (f->is_stored) {
@@ -64,8 +66,10 @@ static bool upload_pieces_left(const struct flow *f)
 static const struct entry *validated(const struct flow *f, const struct flight *flight)
 {
     bool is_get = f->head->method == METHOD_GET || f->head->method == METHOD_HEAD;
+    if (f->reason == REASON_ORIGIN || f->is_whole_stale) /* it may hold, and yet not be meant */
+        return NULL;
     return flight && f->stale && is_get && !f->wants_new && entry_has_validator(f->stale) ? f->stale
-                                                                                        : NULL;
+                                                                                          : NULL;
 }
 
 /* Formats the request's head and starts the exchange; with a flight it is for the cache. */
@@ -74,6 +78,7 @@ bool flow_start_fetch(struct flow *f, struct flight *flight)
     const struct head *h = f->head;
     bool is_streamed = upload_pieces_left(f);
     bool is_chunked = is_streamed && h->framing == FRAMING_CHUNKED;
+    bool is_upgrade = h->has_upgrade && !flight;
     size_t whole_len = evbuffer_get_length(f->body);
     struct span whole = span_of(NULL, 0);
     if (!is_streamed && whole_len > 0)
@@ -88,7 +93,9 @@ bool flow_start_fetch(struct flow *f, struct flight *flight)
                               .route = f->l.route,
                               .id = buf_span(&f->id),
                               .is_fetch = flight != NULL,
+                              .is_part = f->is_part,
                               .is_looked_into = f->w->shared->plans[f->l.route->index] != NULL,
+                              .is_upgrade = is_upgrade,
                               .body_chunked = is_chunked,
                               .has_body = is_streamed || whole.len > 0,
                               .body_bytes = is_streamed ? h->content_length : whole.len};
@@ -104,8 +111,9 @@ bool flow_start_fetch(struct flow *f, struct flight *flight)
         .l = &f->l,
         .client = f,
         .flight = flight,
-        .old = f->stale,
+        .old = f->is_whole_stale ? NULL : f->stale,
         .request_text = gate_head_text(f->gate),
+        .is_part = f->is_part,
         .plain_head = buf_span(&plain),
         .body = flight ? whole : span_of(NULL, 0),
         .exchange = {.head = buf_span(&head),
@@ -115,6 +123,7 @@ bool flow_start_fetch(struct flow *f, struct flight *flight)
                                               : EXCHANGE_NO_BODY,
                      .body = whole,
                      .body_chunked = is_chunked,
+                     .is_upgrade = is_upgrade,
                      .is_low = f->is_warm,
                      .first_byte_timeout_ms = f->l.route->first_byte_timeout_ms}};
     f->fetch = fetch_start(&s);
@@ -177,11 +186,14 @@ static bool write_head(struct flow *f)
 {
     const struct head *h = f->stream_head;
     write_apply(f->w, &f->l, f->head, flow_whole_body(f), flow_json(f), h);
+    f->keep = keep_start(f, h);
+    if (f->has_key && f->head->method == METHOD_HEAD && !f->is_led)
+        keep_head_news(f->w, &f->l, f->head, h);
     cleanup(buf_fini) struct buf out;
     buf_init(&out, 512 * 1024);
     answer_head_format(h, false, false, &out);
     buf_add_str(&out, "Cache-Status: larder; ");
-    flow_cache_status_format(f, h->status, &out);
+    flow_cache_status_format(f, f->upstream_status, &out);
     buf_add_str(&out, "\r\nX-Request-Id: ");
     buf_add_span(&out, buf_span(&f->id));
     buf_add_str(&out, "\r\n");
@@ -213,6 +225,8 @@ static void pump_download(struct flow *f)
         evbuffer_drain(body, len);
         return;
     }
+    if (f->keep && !keep_add(f->keep, body, f->w->config->cache.max_object_bytes))
+        keep_free(take(f->keep));
     if (len > 0) {
         f->body_bytes += len;
         if (f->is_chunked) {
@@ -263,10 +277,19 @@ enum flow_state flow_step_stream(struct flow *f)
             return flow_fail(f, 413, "body-too-large", "the request's body is over the limit");
         return flow_fail(f, 400, "bad-body", "the request's chunked body is malformed");
     }
+    bool has_failed =
+        f->stream_error || (f->stream_head && status_is_failure(f->stream_head->status));
+    if (has_failed && !f->head_written && flow_may_hide_error(f)) {
+        if (f->fetch)
+            fetch_leave(take(f->fetch));
+        return flow_serve_stale(f, REASON_IF_ERROR);
+    }
     if (f->stream_error || f->is_upload_failed)
         return f->head_written ? cut(f) : flow_fail_upstream(f, f->stream_error);
     if (!f->stream_head)
         return FLOW_PAUSE;
+    if (f->stream_head->status == 101)
+        return flow_switch(f);
     if (!f->head_written && !write_head(f))
         return flow_fail(f, 503, "overloaded", "out of memory");
     if (f->fetch)
@@ -296,6 +319,7 @@ void flow_on_stream_head(struct flow *f, const struct head *h, enum store_verdic
     f->stream_head = h;
     f->verdict = verdict;
     f->upstream_us = fetch_wait_us(f->fetch);
+    f->upstream_status = fetch_status(f->fetch);
     flow_run(f);
 }
 
@@ -310,6 +334,8 @@ void flow_on_stream_end(struct flow *f)
     /* the fetch and its head end with this call: take what is left of the body first */
     if (f->head_written)
         pump_download(f);
+    if (f->keep && f->head_written)
+        keep_store(f->keep, f->w, f->stream_head);
     f->fetch = NULL;
     flow_run(f);
 }

@@ -47,7 +47,8 @@ static void add_field(struct buf *out, const char *name, struct span value)
 }
 
 /* X-Forwarded-*: a trusted peer's are continued, anybody else's are overwritten. */
-static void add_forwarded(const struct head *h, struct span peer, bool is_trusted, struct buf *out)
+static void add_forwarded(const struct head *h, const struct gate *g, bool is_trusted,
+                          struct buf *out)
 {
     buf_add_str(out, "X-Forwarded-For: ");
     for (unsigned i = 0; is_trusted && i < h->field_count; i++) {
@@ -56,10 +57,11 @@ static void add_forwarded(const struct head *h, struct span peer, bool is_truste
         buf_add_span(out, h->fields[i].value);
         buf_add_str(out, ", ");
     }
-    buf_add_span(out, peer);
+    buf_add_span(out, gate_peer(g));
     buf_add_str(out, "\r\n");
     const struct field *proto = is_trusted ? head_field(h, FIELD_X_FORWARDED_PROTO) : NULL;
-    add_field(out, "X-Forwarded-Proto", proto ? proto->value : SPAN_LIT("http"));
+    struct span ours = gate_is_tls(g) ? SPAN_LIT("https") : SPAN_LIT("http");
+    add_field(out, "X-Forwarded-Proto", proto ? proto->value : ours);
     const struct field *host = is_trusted ? head_field(h, FIELD_X_FORWARDED_HOST) : NULL;
     struct span name = host ? host->value : h->host;
     if (name.len)
@@ -96,12 +98,12 @@ static void add_target(const struct head *h, const struct route *r, struct buf *
     out->failed |= kept.failed;
 }
 
-static void add_framing(bool body_chunked, uint64_t body_bytes, bool has_body, enum method m,
-                        struct buf *out)
+static void add_framing(bool body_chunked, uint64_t body_bytes, bool has_body, bool has_length,
+                        enum method m, struct buf *out)
 {
     if (body_chunked) {
         buf_add_str(out, "Transfer-Encoding: chunked\r\n");
-    } else if (has_body || m == METHOD_POST || m == METHOD_PUT || m == METHOD_PATCH) {
+    } else if (has_body || has_length || m == METHOD_POST || m == METHOD_PUT || m == METHOD_PATCH) {
         buf_add_str(out, "Content-Length: "); /* RFC 9110 section 8.6: a POST without body says 0 */
         buf_add_u64(out, body_bytes);
         buf_add_str(out, "\r\n");
@@ -151,17 +153,39 @@ static void add_conditions(const struct entry *e, struct buf *out)
         add_field(out, "If-Modified-Since", changed);
 }
 
+/* RFC 9110 section 7.8. */
+static void add_upgrade(const struct head *h, struct buf *out)
+{
+    for (unsigned i = 0; i < h->field_count; i++) {
+        if (h->fields[i].id == FIELD_UPGRADE)
+            add_field(out, "Upgrade", h->fields[i].value);
+    }
+    buf_add_str(out, "Connection: Upgrade\r\n");
+}
+
+/* Of the old upgrade to HTTP/2, and of one connection only (RFC 7540 section 3.2.1). Where a client
+ * fails to say so, an upstream would take it, and further requests would pass unseen. */
+static bool is_of_h2c(const struct field *field)
+{
+    return field->id == FIELD_OTHER && span_eq_nocase(field->name, SPAN_LIT("http2-settings"));
+}
+
 static bool is_left_out(const struct forward *f, const struct field *field)
 {
     if (field->id == FIELD_HOST || field->id == FIELD_CONTENT_LENGTH || field->id == FIELD_EXPECT ||
         field->id == FIELD_VIA || is_forwarding(field->id) || field->id == FIELD_LARDER_WARM ||
-        field_is_hop_by_hop(f->head, field))
+        field_is_hop_by_hop(f->head, field) || is_of_h2c(field))
+        return true;
+    /* CGI and WSGI write both as HTTP_X_REAL_IP: what larder says of the client, what the key holds
+       and what is a credential must not have a second spelling */
+    if (!f->config->limits.passes_underscores && memchr(field->name.p, '_', field->name.len))
         return true;
     if (!f->is_fetch)
         return false;
     /* an answer that is nobody's must not depend on who asks */
     bool is_nobodys = f->route->identity == IDENTITY_NONE && field_is_credential(field);
-    return is_client_condition(field->id) || is_nobodys ||
+    bool is_range = f->is_part && field->id == FIELD_RANGE;
+    return (is_client_condition(field->id) && !is_range) || is_nobodys ||
            (f->is_looked_into && field->id == FIELD_ACCEPT_ENCODING);
 }
 
@@ -189,9 +213,11 @@ void forward_head_format(const struct forward *f, struct buf *out)
         add_accept_encoding(f, out);
     if (f->validate)
         add_conditions(f->validate, out);
-    add_forwarded(h, gate_peer(f->gate), is_trusted, out);
+    add_forwarded(h, f->gate, is_trusted, out);
     add_via(h, out);
     add_field(out, "X-Request-Id", f->id);
-    add_framing(f->body_chunked, f->body_bytes, f->has_body, h->method, out);
+    if (f->is_upgrade)
+        add_upgrade(h, out);
+    add_framing(f->body_chunked, f->body_bytes, f->has_body, h->has_content_length, h->method, out);
     buf_add_str(out, "\r\n");
 }

@@ -99,6 +99,8 @@ enum gate_verdict hit_on_head(void *arg, struct gate *g, const struct head *h)
     struct worker *w = arg;
     if ((h->method != METHOD_GET && h->method != METHOD_HEAD) || h->framing != FRAMING_NONE)
         return GATE_TAKE;
+    if (h->expects_other || !config_allows_method(w->config, h))
+        return GATE_TAKE; /* to be refused */
     struct lookup l;
     l.route = route_match(w->config->routes, w->config->route_count, h, &l.captures);
     if (lookup_may_share(w->shared, l.route, h) != REASON_NONE || head_field(h, FIELD_LARDER_WARM))
@@ -112,7 +114,7 @@ enum gate_verdict hit_on_head(void *arg, struct gate *g, const struct head *h)
     enum store_result rc = lookup_find(w, &l, h, LOOKUP_USABLE, &e);
     if (rc != STORE_HIT && rc != STORE_STALE)
         return GATE_TAKE;
-    if (l.route->fresh.is_http && !lookup_may_reuse(l.route, h, e, mono_now_ms())) {
+    if (!lookup_knows_origin(h, e) || !lookup_may_reuse(l.route, h, e, mono_now_ms())) {
         entry_unref(e);
         return GATE_TAKE;
     }

@@ -2,6 +2,7 @@
 #include "flow-internal.h"
 
 #include <larder/flow/purge.h>
+#include <larder/http/range.h>
 #include <larder/http/reuse.h>
 #include <larder/http/vary.h>
 
@@ -31,6 +32,9 @@ enum reason lookup_may_share(const struct shared *s, const struct route *r, cons
     bool is_question = h->method == METHOD_POST || h->method == METHOD_QUERY;
     if (h->method != METHOD_GET && h->method != METHOD_HEAD && (!is_question || r->fresh.is_http))
         return REASON_METHOD;
+    /* RFC 9110 section 13.1: whether they hold is the app's to say */
+    if (head_field(h, FIELD_IF_MATCH) || head_field(h, FIELD_IF_UNMODIFIED_SINCE))
+        return REASON_CONDITION;
     return judge_credentials(r, h);
 }
 
@@ -40,9 +44,24 @@ bool lookup_is_personal(const struct route *r, const struct head *h)
            route_open_credentials(r, h) & ~(unsigned)CREDENTIAL_COOKIE;
 }
 
+/* Which names an entry varies by is in its key: behind the primary part. */
+static bool is_keyed_by_origin(const struct entry *e)
+{
+    struct span rest =
+        span_of(e->key.text.p + e->key.primary_len, e->key.text.len - e->key.primary_len);
+    return rest.len && memmem(rest.p, rest.len, "|origin", 7);
+}
+
+bool lookup_knows_origin(const struct head *h, const struct entry *e)
+{
+    return e->is_for_any_origin || !head_field(h, FIELD_ORIGIN) || is_keyed_by_origin(e);
+}
+
 bool lookup_may_reuse(const struct route *r, const struct head *h, const struct entry *e,
                       mono_ms now)
 {
+    if (!r->fresh.is_http)
+        return true;
     struct cache_control cc = {.flags = 0};
     enum entry_use use = entry_use_at(e, now);
     struct reuse_facts facts = {.age_s = entry_age_s(e, now),
@@ -166,36 +185,103 @@ void lookup_tags(const struct shared *s, struct lookup *l, const struct head *h,
     }
 }
 
-bool lookup_variant_key(const struct lookup *l, const struct head *h, struct span names,
-                        struct buf *text, struct cache_key *ret_key)
+static bool variant_key(const struct lookup *l, const struct head *h, struct span names,
+                        struct span language, struct buf *text, struct cache_key *ret_key)
 {
+    struct vary_rules rules = {.is_any_language_order = l->route->is_any_language_order,
+                               .language = language};
     buf_add_span(text, l->key.text);
     buf_add_char(text, '\x1e'); /* cannot stand in a primary key: values are escaped */
-    vary_key(h, names, text);
+    vary_key(h, names, &rules, text);
     if (text->failed)
         return false;
     cache_key_init_variant(ret_key, buf_span(text), l->key.primary_len);
     return true;
 }
 
+bool lookup_variant_key(const struct lookup *l, const struct head *h, struct span names,
+                        struct buf *text, struct cache_key *ret_key)
+{
+    return variant_key(l, h, names, span_of(NULL, 0), text, ret_key);
+}
+
+bool lookup_language_key(const struct lookup *l, const struct head *h, struct span names,
+                         struct span language, struct buf *text, struct cache_key *ret_key)
+{
+    struct span names_all = names;
+    const struct field *f = head_field(h, FIELD_ACCEPT_LANGUAGE);
+    struct span name;
+    if (!f || field_is_hop_by_hop(h, f)) /* to the app it is absent */
+        return false;
+    while (field_list_next(&names, &name))
+        if (span_eq(name, SPAN_LIT("accept-language")))
+            return variant_key(l, h, names_all, language, text, ret_key);
+    return false;
+}
+
+bool lookup_part_key(const struct lookup *l, const struct head *h, struct buf *text,
+                     struct cache_key *ret_key)
+{
+    buf_add_span(text, l->key.text);
+    buf_add_char(text, '\x1d'); /* cannot stand in a primary key: values are escaped */
+    if (!range_key(h, text))
+        return false;
+    cache_key_init_variant(ret_key, buf_span(text), l->key.primary_len);
+    return true;
+}
+
+typedef enum store_result (*look_fn)(struct store *, const struct cache_key *, mono_ms,
+                                     struct entry **);
+
+/* An answer in the language that the request likes best, whatever else it would take. */
+static enum store_result find_by_language(struct worker *w, const struct lookup *l,
+                                          const struct head *h, struct span names, look_fn look,
+                                          struct entry **ret_entry)
+{
+    char language_block[64], block[KEY_BYTES_MAX];
+    struct buf language, text;
+    struct cache_key key;
+    struct entry *alias = NULL;
+    mono_ms now = mono_now_ms();
+    buf_init_fixed(&language, language_block, sizeof(language_block));
+    buf_init_fixed(&text, block, sizeof(block));
+    if (!head_field(h, FIELD_ACCEPT_LANGUAGE) || !vary_best_language(h, &language) ||
+        !lookup_language_key(l, h, names, buf_span(&language), &text, &key) ||
+        store_peek(w->store, &key, now, &alias) != STORE_VARY) {
+        entry_unref(alias);
+        return STORE_MISS;
+    }
+    cache_key_init_variant(&key, alias->body, l->key.primary_len);
+    enum store_result rc = look(w->store, &key, now, ret_entry);
+    entry_unref(alias);
+    return rc;
+}
+
+/* Behind a marker: the variant of this request. */
+static enum store_result find_variant(struct worker *w, const struct lookup *l,
+                                      const struct head *h, struct span names, look_fn look,
+                                      struct entry **ret_entry)
+{
+    struct buf text;
+    struct cache_key key;
+    buf_init_fixed(&text, w->vary_block, sizeof(w->vary_block));
+    if (!lookup_variant_key(l, h, names, &text, &key))
+        return STORE_MISS;
+    enum store_result rc = look(w->store, &key, mono_now_ms(), ret_entry);
+    return rc == STORE_MISS ? find_by_language(w, l, h, names, look, ret_entry) : rc;
+}
+
 enum store_result lookup_find(struct worker *w, const struct lookup *l, const struct head *h,
                               enum lookup_depth depth, struct entry **ret_entry)
 {
-    mono_ms now = mono_now_ms();
-    struct entry *e = NULL;
-    enum store_result (*const look)(struct store *, const struct cache_key *, mono_ms,
-                                    struct entry **) =
-        depth == LOOKUP_KEPT ? store_peek : store_lookup;
-    enum store_result rc = look(w->store, &l->key, now, &e);
+    struct entry *e = NULL, *marker;
+    look_fn look = depth == LOOKUP_KEPT ? store_peek : store_lookup;
+    enum store_result rc = look(w->store, &l->key, mono_now_ms(), &e);
     if (rc == STORE_VARY) {
-        struct buf text;
-        struct cache_key key;
-        buf_init_fixed(&text, w->vary_block, sizeof(w->vary_block));
-        bool is_key = lookup_variant_key(l, h, e->body, &text, &key);
-        entry_unref(e);
-        e = NULL;
-        rc = is_key ? look(w->store, &key, now, &e) : STORE_MISS;
-        if (rc == STORE_VARY) { /* a marker never stands under a variant's key */
+        marker = take(e);
+        rc = find_variant(w, l, h, marker->body, look, &e);
+        entry_unref(marker);
+        if (rc == STORE_VARY) { /* an answer never stands behind two markers */
             entry_unref(e);
             return STORE_MISS;
         }

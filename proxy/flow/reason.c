@@ -37,6 +37,7 @@ static const struct {
     [REASON_UNSTORABLE] = {"answer-not-shared", "the answer was one client's own; stats' "
                                                 "\"refused\" says why"},
     [REASON_UPGRADE] = {"upgrade", ""},
+    [REASON_CONDITION] = {"condition", ""},
     [REASON_WHILE_REVALIDATE] = {"stale-while-revalidate", ""},
     [REASON_IF_ERROR] = {"stale-if-error", ""},
     [REASON_DEADLINE] = {"deadline", ""},
@@ -46,6 +47,7 @@ static const struct {
     [REASON_NO_STORE] = {"request-no-store",
                          "\"request_cache_control\": \"ignore\" takes no orders from clients"},
     [REASON_MAX_STALE] = {"max-stale", ""},
+    [REASON_ORIGIN] = {"origin", "\"cors\": \"ignore\" if the app never looks at Origin"},
     [REASON_RANGE] = {"range", ""},
     [REASON_NOMEM] = {"out-of-memory", ""},
 };

@@ -46,6 +46,24 @@ static void on_refused(void *arg, struct gate *g, unsigned status, const char *w
         log_access(w->access, &r);
 }
 
+static void on_handshake(void *arg, struct gate *g, bool is_resumed, const char *failure)
+{
+    enum { QUIET_MS = 1000 }; /* anybody can make handshakes fail, as many as he likes */
+    struct worker *w = arg;
+    mono_ms now = mono_now_ms();
+    if (!failure) {
+        count(&w->counters.tls_handshakes);
+        if (is_resumed)
+            count(&w->counters.tls_resumed);
+        return;
+    }
+    count(&w->counters.tls_failures);
+    if (w->tls_told_ms && now - w->tls_told_ms < QUIET_MS)
+        return;
+    w->tls_told_ms = now;
+    log_info("TLS with client " SPAN_FMT ": %s", SPAN_ARG(gate_peer(g)), failure);
+}
+
 static void on_request(void *arg, struct gate *g, const struct head *h)
 {
     struct worker *w = arg;
@@ -57,7 +75,11 @@ static void on_request(void *arg, struct gate *g, const struct head *h)
 }
 
 static const struct gate_ops worker_gate_ops = {
-    .on_head = hit_on_head, .on_request = on_request, .on_refused = on_refused};
+    .on_head = hit_on_head,
+    .on_request = on_request,
+    .on_refused = on_refused,
+    .on_handshake = on_handshake,
+};
 
 static bool make_pools(struct worker *w)
 {
@@ -116,8 +138,8 @@ struct worker *worker_new(unsigned index, struct shared *shared)
 enum err_code worker_listen(struct worker *w, struct address *addresses, struct err *err)
 {
     for (unsigned i = 0; i < w->config->listen_count; i++) {
-        enum err_code rc =
-            loop_listen(w->loop, &addresses[i], w->config, &worker_gate_ops, w, false, err);
+        enum err_code rc = loop_listen(w->loop, &addresses[i], w->config, w->shared->listen_tls[i],
+                                       &worker_gate_ops, w, false, err);
         if (rc)
             return rc;
     }

@@ -68,7 +68,8 @@ static enum head_result split_absolute(struct head_reader *r)
         return reader_bad(r, "the request target has no form that the method may have");
     struct span authority = span_of(t.p + skip, t.len - skip);
     const char *slash = memchr(authority.p, '/', authority.len);
-    struct span origin = SPAN_LIT("/");
+    /* RFC 9112 section 3.2.4: of a server as a whole */
+    struct span origin = r->h->method == METHOD_OPTIONS ? SPAN_LIT("*") : SPAN_LIT("/");
     if (slash) {
         origin = span_of(slash, (size_t)(t.p + t.len - slash));
         authority.len = (size_t)(slash - authority.p);
@@ -101,11 +102,8 @@ static enum head_result judge_target(struct head_reader *r)
         h->path = span_of(h->target.p, 0);
         return HEAD_OK;
     }
-    if (h->method == METHOD_OPTIONS && span_eq(h->target, SPAN_LIT("*"))) {
-        h->path = h->target;
-        return HEAD_OK;
-    }
-    if (h->target.p[0] != '/') {
+    bool is_asterisk = h->method == METHOD_OPTIONS && span_eq(h->target, SPAN_LIT("*"));
+    if (!is_asterisk && h->target.p[0] != '/') {
         enum head_result rc = split_absolute(r);
         if (rc)
             return rc;
@@ -146,6 +144,22 @@ static enum head_result judge_length(struct head_reader *r)
     return HEAD_OK;
 }
 
+/* RFC 9110 section 10.1.1; HTTP/1.0 has no expectations. */
+static void judge_expect(struct head *h)
+{
+    for (unsigned i = 0; i < h->field_count; i++) {
+        if (h->fields[i].id != FIELD_EXPECT)
+            continue;
+        struct span rest = h->fields[i].value, member;
+        while (field_list_next(&rest, &member)) {
+            if (span_eq_nocase(member, SPAN_LIT("100-continue")))
+                h->expect_continue = true;
+            else
+                h->expects_other = true;
+        }
+    }
+}
+
 static enum head_result judge_request(struct head_reader *r)
 {
     struct head *h = r->h;
@@ -159,8 +173,8 @@ static enum head_result judge_request(struct head_reader *r)
     if (h->method == METHOD_TRACE && h->framing != FRAMING_NONE)
         return reader_bad(r, "TRACE with content (RFC 9110 section 9.3.8)");
     reader_judge_connection(r);
-    h->expect_continue = h->minor == 1 && reader_saw(r, FIELD_EXPECT) &&
-                         field_has_token(h, FIELD_EXPECT, SPAN_LIT("100-continue"));
+    if (h->minor == 1 && reader_saw(r, FIELD_EXPECT))
+        judge_expect(h);
     return HEAD_OK;
 }
 

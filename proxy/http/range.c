@@ -47,24 +47,35 @@ static enum range_result judge_suffix(struct span digits, uint64_t length, uint6
     return RANGE_PART;
 }
 
+/* The parts of "bytes=FIRST-LAST"; false where it is no single range of bytes. */
+static bool split_range(const struct head *request, struct span *ret_first, struct span *ret_last)
+{
+    struct span set, last;
+    uint64_t n;
+    const struct field *f = only_field(request, FIELD_RANGE);
+    if (!f || !span_eq_nocase(span_trim(span_split(f->value, '=', &set)), SPAN_LIT("bytes")) ||
+        !set.p || memchr(set.p, ',', set.len))
+        return false;
+    *ret_first = span_trim(span_split(span_trim(set), '-', &last));
+    *ret_last = span_trim(last);
+    if (!last.p || (ret_first->len == 0 && ret_last->len == 0))
+        return false;
+    return (ret_first->len == 0 || span_parse_u64(*ret_first, &n)) &&
+           (ret_last->len == 0 || span_parse_u64(*ret_last, &n));
+}
+
 enum range_result range_judge(const struct head *request, const struct range_facts *facts,
                               uint64_t *ret_first, uint64_t *ret_last)
 {
-    struct span set, last;
-    if (request->method != METHOD_GET || !head_field(request, FIELD_RANGE))
+    struct span first, last;
+    if (request->method != METHOD_GET || !split_range(request, &first, &last) ||
+        !if_range_holds(request, facts))
         return RANGE_WHOLE;
-    const struct field *f = only_field(request, FIELD_RANGE);
-    if (!f || !span_eq_nocase(span_trim(span_split(f->value, '=', &set)), SPAN_LIT("bytes")) ||
-        !set.p || memchr(set.p, ',', set.len) || !if_range_holds(request, facts))
-        return RANGE_WHOLE;
-    struct span first = span_trim(span_split(span_trim(set), '-', &last));
-    if (!last.p)
-        return RANGE_WHOLE;
-    last = span_trim(last);
     if (first.len == 0)
         return judge_suffix(last, facts->length, ret_first, ret_last);
-    if (!span_parse_u64(first, ret_first) || (last.len && !span_parse_u64(last, ret_last)))
-        return RANGE_WHOLE;
+    (void)span_parse_u64(first, ret_first);
+    if (last.len)
+        (void)span_parse_u64(last, ret_last);
     if (last.len && *ret_last < *ret_first)
         return RANGE_WHOLE; /* invalid: section 14.1.1 */
     if (*ret_first >= facts->length)
@@ -74,14 +85,15 @@ enum range_result range_judge(const struct head *request, const struct range_fac
     return RANGE_PART;
 }
 
-bool content_range_parse(struct span value, uint64_t *ret_first, uint64_t *ret_last,
-                         uint64_t *ret_length)
+bool range_key(const struct head *request, struct buf *out)
 {
-    struct span rest, length, last;
-    if (!span_eq_nocase(span_split(value, ' ', &rest), SPAN_LIT("bytes")) || !rest.p)
+    struct span first, last;
+    if (request->method != METHOD_GET || head_field(request, FIELD_IF_RANGE) ||
+        !split_range(request, &first, &last))
         return false;
-    struct span first = span_split(span_split(span_trim(rest), '/', &length), '-', &last);
-    return last.p && length.p && span_parse_u64(first, ret_first) &&
-           span_parse_u64(last, ret_last) && span_parse_u64(length, ret_length) &&
-           *ret_first <= *ret_last && *ret_last < *ret_length;
+    buf_add_str(out, "bytes=");
+    buf_add_span(out, first);
+    buf_add_char(out, '-');
+    buf_add_span(out, last);
+    return !out->failed;
 }

@@ -53,9 +53,28 @@ static bool add_names(struct names *names, struct span list)
     return true;
 }
 
-bool vary_names(const struct head *response, struct buf *out)
+bool vary_allows_any_origin(const struct head *response)
+{
+    const struct field *f = head_field(response, FIELD_ACCESS_CONTROL_ALLOW_ORIGIN);
+    return f && span_eq(f->value, SPAN_LIT("*"));
+}
+
+static bool is_by_origin(const struct vary_case *c)
+{
+    if (!c->is_cors || vary_allows_any_origin(c->response))
+        return false;
+    return head_field(c->response, FIELD_ACCESS_CONTROL_ALLOW_ORIGIN) ||
+           head_field(c->request, FIELD_ORIGIN);
+}
+
+bool vary_names(const struct vary_case *c, struct buf *out)
 {
     struct names names = {.count = 0};
+    const struct head *response = c->response;
+    if (!add_names(&names, c->known) ||
+        (is_by_origin(c) && !add_name(&names, SPAN_LIT("origin"))) ||
+        (c->is_by_host && !add_name(&names, SPAN_LIT("host"))))
+        return false;
     for (unsigned i = 0; i < response->field_count; i++) {
         const struct field *f = &response->fields[i];
         if (f->id == FIELD_VARY && !add_names(&names, f->value))
@@ -163,20 +182,103 @@ static bool is_list(const struct field *f)
 
 /* RFC 9110 section 12.5.4: tags have no case, and white space says nothing. Their order does where
  * weights are equal, to the frameworks that take the first. */
-static void add_language(struct buf *out, struct span member, bool *any)
+enum { LANGUAGE_MAX = 64, LANGUAGES_MAX = 32 };
+
+static size_t fold_language(struct span member, char text[LANGUAGE_MAX])
 {
-    char text[64];
     size_t len = 0;
     for (size_t i = 0; i < member.len; i++) {
         if (member.p[i] == ' ' || member.p[i] == '\t')
             continue;
-        if (len == sizeof(text)) {
-            add_member(out, member, any);
-            return;
-        }
+        if (len == LANGUAGE_MAX)
+            return 0;
         text[len++] = byte_lower(member.p[i]);
     }
-    add_member(out, span_of(text, len), any);
+    return len;
+}
+
+static void add_language(struct buf *out, struct span member, bool *any)
+{
+    char text[LANGUAGE_MAX];
+    size_t len = fold_language(member, text);
+    add_member(out, len ? span_of(text, len) : member, any);
+}
+
+/* All members, in the order of their bytes; false: too many, they stay as they are. */
+static bool add_sorted_languages(struct buf *out, const struct head *request)
+{
+    struct names members = {.count = 0};
+    bool any = false;
+    for (unsigned i = 0; i < request->field_count; i++) {
+        struct span rest = request->fields[i].value, member;
+        if (request->fields[i].id != FIELD_ACCEPT_LANGUAGE)
+            continue;
+        while (field_list_next(&rest, &member))
+            if (!add_name(&members, member))
+                return false;
+    }
+    for (unsigned i = 0; i < members.count; i++)
+        add_language(out, members.name[i], &any);
+    return true;
+}
+
+/* A weight in thousandths; -1: it is none. */
+static int thousandths_of(struct span params)
+{
+    struct span s = span_trim(params), rest, whole;
+    int value = 0;
+    if (!params.p)
+        return 1000;
+    if (weight_of(s) < 0)
+        return -1;
+    whole = span_split(span_of(s.p + 2, s.len - 2), '.', &rest);
+    for (size_t i = 0; i < 3; i++)
+        value = value * 10 + (i < rest.len ? rest.p[i] - '0' : 0);
+    return whole.p[0] == '1' ? 1000 : value;
+}
+
+bool vary_best_language(const struct head *request, struct buf *out)
+{
+    struct span best = {NULL, 0};
+    int most = 0, rivals = 0;
+    for (unsigned i = 0; i < request->field_count; i++) {
+        struct span rest = request->fields[i].value, member, params;
+        if (request->fields[i].id != FIELD_ACCEPT_LANGUAGE)
+            continue;
+        while (field_list_next(&rest, &member)) {
+            struct span tag = span_trim(span_split(member, ';', &params));
+            int weight = thousandths_of(params);
+            if (weight < 0)
+                return false;
+            rivals = weight > most ? 0 : rivals + (weight == most);
+            best = weight > most ? tag : best;
+            most = weight > most ? weight : most;
+        }
+    }
+    char text[LANGUAGE_MAX];
+    size_t len = best.len && span_is_token(best) && !rivals ? fold_language(best, text) : 0;
+    if (len == 0 || text[0] == '*')
+        return false;
+    buf_add(out, text, len);
+    return !out->failed;
+}
+
+static void add_languages(struct buf *out, const struct head *request,
+                          const struct vary_rules *rules)
+{
+    bool any = false;
+    if (rules->language.len) {
+        buf_add_char(out, '!'); /* no value holds one */
+        add_member(out, rules->language, &any);
+        return;
+    }
+    if (rules->is_any_language_order && add_sorted_languages(out, request))
+        return;
+    for (unsigned i = 0; i < request->field_count; i++) {
+        struct span rest = request->fields[i].value, member;
+        while (request->fields[i].id == FIELD_ACCEPT_LANGUAGE && field_list_next(&rest, &member))
+            add_language(out, member, &any);
+    }
 }
 
 static void add_values(struct buf *out, const struct head *request, struct span name)
@@ -189,12 +291,8 @@ static void add_values(struct buf *out, const struct head *request, struct span 
         struct span rest = f->value, member;
         if (!is_list(f))
             add_member(out, f->value, &any);
-        while (is_list(f) && field_list_next(&rest, &member)) {
-            if (f->id == FIELD_ACCEPT_LANGUAGE)
-                add_language(out, member, &any);
-            else
-                add_member(out, member, &any);
-        }
+        while (is_list(f) && field_list_next(&rest, &member))
+            add_member(out, member, &any);
     }
 }
 
@@ -205,7 +303,8 @@ static bool is_forwarded(const struct head *request, struct span name)
     return f && !field_is_hop_by_hop(request, f);
 }
 
-void vary_key(const struct head *request, struct span names, struct buf *out)
+void vary_key(const struct head *request, struct span names, const struct vary_rules *rules,
+              struct buf *out)
 {
     for (struct span rest = names; rest.len > 0;) {
         struct span name = span_split(rest, ',', &rest);
@@ -214,8 +313,16 @@ void vary_key(const struct head *request, struct span names, struct buf *out)
         if (!is_forwarded(request, name))
             continue;
         buf_add_char(out, '=');
-        if (field_id_of(name) == FIELD_ACCEPT_ENCODING)
+        enum field_id id = field_id_of(name);
+        if (id == FIELD_HOST) { /* of an absolute target, where there is one */
+            bool any = false;
+            add_member(out, request->host, &any);
+            continue;
+        }
+        if (id == FIELD_ACCEPT_ENCODING)
             add_codings(out, request);
+        else if (id == FIELD_ACCEPT_LANGUAGE)
+            add_languages(out, request, rules);
         else
             add_values(out, request, name);
     }

@@ -73,6 +73,7 @@ struct exchange *exchange_start(struct upstream_pool *p, const struct exchange_r
     x->method = req->method;
     x->body_kind = req->body_kind;
     x->is_low = req->is_low;
+    x->is_upgrade = req->is_upgrade;
     x->body_chunked = req->body_chunked;
     x->send_ended = req->body_kind != EXCHANGE_STREAMED_BODY;
     x->started_us = mono_now_us();
@@ -162,6 +163,28 @@ void exchange_on_end(struct exchange *x)
     exchange_free(x);
 }
 
+static void end_tunnel_output(struct exchange *x)
+{
+    if (x->is_tunnel && x->send_ended && !x->is_cut && exchange_send_pending(x) == 0)
+        conn_end_output(x->conn);
+}
+
+void exchange_tunnel_start(struct exchange *x)
+{
+    x->is_tunnel = true;
+    x->send_ended = x->body_chunked = false; /* these were the request's */
+}
+
+bool exchange_tunnel_is_over(const struct exchange *x)
+{
+    return x->is_input_over;
+}
+
+bool exchange_tunnel_is_cut(const struct exchange *x)
+{
+    return x->is_cut;
+}
+
 void exchange_on_written(struct exchange *x)
 {
     struct conn *c = x->conn;
@@ -169,6 +192,7 @@ void exchange_on_written(struct exchange *x)
         x->is_sent = true;
     if (x->is_sent && c->state == CONN_HEAD)
         conn_set_deadline(c, x->first_byte_timeout_ms);
+    end_tunnel_output(x);
     x->depth++;
     x->ops->on_writable(x->arg);
     x->depth--;
@@ -183,6 +207,10 @@ void exchange_send_body(struct exchange *x, struct evbuffer *piece)
     struct evbuffer *to = x->pending;
     if (len == 0)
         return;
+    if (x->conn && x->conn->is_deaf) {
+        evbuffer_drain(piece, len);
+        return;
+    }
     if (x->body_chunked)
         evbuffer_add_printf(to, "%zx\r\n", len);
     evbuffer_add_buffer(to, piece);
@@ -208,13 +236,14 @@ void exchange_send_end(struct exchange *x)
         x->is_sent = true;
         if (x->conn->state == CONN_HEAD)
             conn_set_deadline(x->conn, x->first_byte_timeout_ms);
+        end_tunnel_output(x);
     }
 }
 
 size_t exchange_send_pending(const struct exchange *x)
 {
     size_t n = evbuffer_get_length(x->pending);
-    if (x->conn)
+    if (x->conn && !x->conn->is_deaf)
         n += evbuffer_get_length(bufferevent_get_output(x->conn->bev));
     return n;
 }
@@ -238,8 +267,10 @@ void exchange_resume(struct exchange *x)
     if (!x->is_paused || !x->conn)
         return;
     x->is_paused = false;
+    if (x->is_input_over)
+        return;
     bufferevent_enable(x->conn->bev, EV_READ);
-    conn_set_deadline(x->conn, x->pool->u->config.between_bytes_timeout_ms);
+    conn_set_deadline(x->conn, x->is_switched ? 0 : x->pool->u->config.between_bytes_timeout_ms);
     bufferevent_trigger(x->conn->bev, EV_READ,
                         BEV_TRIG_DEFER_CALLBACKS); /* what is there already */
 }

@@ -1,5 +1,6 @@
-/* gate-internal.h: what the gate's three files share: its life (gate.c), what comes in
- * (gate_input.c), what goes out (gate_output.c). */
+/* gate-internal.h: what the gate's files share: its life (gate.c), what comes in (gate_input.c),
+ * what goes out (gate_output.c), its handshake where it speaks TLS (gate_tls.c), and what it is
+ * once it has left HTTP (gate_tunnel.c). */
 #ifndef LARDER_NET_GATE_INTERNAL_H
 #define LARDER_NET_GATE_INTERNAL_H
 
@@ -13,15 +14,17 @@
 #include <event2/http.h>
 
 enum {
-    HOLD_HIGH = 64 * 1024,  /* bytes a connection may send ahead before it is not read any more */
-    BODY_HIGH = 128 * 1024, /* body bytes that may wait for the flow */
-    LINGER_MS = 2000,       /* a closing connection's unread bytes are swallowed so long */
+    HOLD_HIGH = 64 * 1024,   /* bytes a connection may send ahead before it is not read any more */
+    BODY_HIGH = 128 * 1024,  /* body bytes that may wait for the flow */
+    TUNNEL_HIGH = 64 * 1024, /* a tunnel's bytes that may wait for the flow */
+    LINGER_MS = 2000,        /* a closing connection's unread bytes are swallowed so long */
 };
 
 enum gate_state {
     GATE_OPENING, /* evhttp has not set its callbacks yet */
     GATE_HEAD,    /* between requests, or in the middle of a head */
     GATE_BUSY,    /* a request is with its flow */
+    GATE_TUNNEL,  /* a request has led out of HTTP: bytes, not messages */
     GATE_FLUSH,   /* a hit that did not fit the socket is on its way */
     GATE_LINGER,  /* our side is closed; what comes is swallowed */
 };
@@ -34,6 +37,7 @@ struct gates {
     const struct config *config;
     const struct gate_ops *ops;
     void *arg;
+    struct tls *tls; /* NULL: plain */
     struct list all;
     unsigned count;
     bool is_control, draining;
@@ -47,6 +51,8 @@ struct gate {
     struct gates *gs;
     enum gate_state state;
     struct bufferevent *bev;
+    struct ssl_st *ssl; /* the bufferevent's; NULL: plain, or its handshake has failed */
+    bool is_shaking;    /* the handshake is not finished: nothing can be read or written */
     struct evhttp_connection *evcon;
     bufferevent_data_cb evhttp_read, evhttp_write;
     bufferevent_event_cb evhttp_event;
@@ -80,6 +86,11 @@ struct gate {
     bool body_started, read_paused;
     uint64_t body_left, body_bytes, body_limit;
     struct chunked chunked;
+
+    /* a tunnel */
+    bool is_input_over;   /* the client has ended its side */
+    bool is_output_ended; /* ours ends once all has left */
+    bool is_cut;
 };
 
 /* gate.c */
@@ -94,8 +105,22 @@ void gate_adopt(struct gate *g);
 void gate_on_input(struct evbuffer *in, const struct evbuffer_cb_info *info, void *arg);
 void gate_read_on(struct gate *g); /* HEAD: handles what is held */
 void gate_pump_body(struct gate *g);
+void gate_pause_reading(struct gate *g);
+void gate_resume_reading(struct gate *g);
 void gate_drop_request(struct gate *g);
 void gate_refuse(struct gate *g, unsigned status, const char *why);
+
+/* gate_tls.c: only where the gate has a TLS connection, but for gate_send(). */
+void gate_on_handshake(struct gate *g, short what); /* the bufferevent's event while it shakes */
+/* Writes what the socket takes at once, and returns how much; -1: the connection is broken. Bytes
+ * told by *ret_stuck go out first and in one piece when the rest does. */
+ssize_t gate_send(struct gate *g, const struct iovec *iov, int count, size_t *ret_stuck);
+void gate_say_end(struct gate *g); /* the client may know that nothing more comes */
+
+/* gate_tunnel.c */
+void gate_tunnel_pump(struct gate *g); /* what is held goes to the flow, as far as there is room */
+void gate_on_tunnel_event(struct gate *g, short what);
+void gate_on_tunnel_written(struct gate *g);
 
 /* gate_output.c */
 void gate_on_written(struct gate *g);

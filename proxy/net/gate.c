@@ -5,9 +5,10 @@
  * noted; the timer looks at the note when it fires, so a hit costs no event_add. */
 #include "gate-internal.h"
 
-#include <larder/base/log.h>
+#include "tls-internal.h"
 
 #include <arpa/inet.h>
+#include <event2/bufferevent_ssl.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -55,6 +56,7 @@ static void on_deadline(struct gate *g)
             gate_close_now(g);
         return;
     case GATE_BUSY: /* a body that does not come, or an answer that is not taken */
+    case GATE_TUNNEL:
     case GATE_FLUSH:
     case GATE_LINGER:
     case GATE_OPENING:
@@ -108,8 +110,14 @@ static void on_bev_event(struct bufferevent *bev, short what, void *arg)
     struct gate *g = arg;
     if (g->state == GATE_LINGER) {
         gate_close_now(g);
-    } else if ((what & BEV_EVENT_EOF) && g->finishing) {
+    } else if (g->is_shaking) {
+        gate_on_handshake(g, what);
+    } else if (g->state == GATE_TUNNEL) {
+        gate_on_tunnel_event(g, what);
+    } else if ((what & BEV_EVENT_EOF) && (g->finishing || g->state == GATE_FLUSH)) {
         g->close_after = true; /* it has said all it wanted; its answer is still on the way */
+        bufferevent_disable(bev, EV_READ);
+        bufferevent_enable(bev, EV_WRITE); /* over TLS an end stops both directions */
     } else {
         g->evhttp_event(bev, what, g->evcon); /* frees the connection: on_close() follows */
     }
@@ -132,6 +140,8 @@ static void on_close(struct evhttp_connection *evcon, void *arg)
     struct gates *gs = g->gs;
     void *flow = g->flow;
     g->flow = NULL;
+    if (g->state == GATE_HEAD) /* in any other an answer is cut short, or the end was told */
+        gate_say_end(g);
     /* libevent has let go of a request that was never answered, and so it is ours to free */
     if (g->evreq && evhttp_request_get_connection(g->evreq) == NULL)
         evhttp_request_free(g->evreq);
@@ -198,6 +208,8 @@ void gate_adopt(struct gate *g)
     g->evcon = evcon;
     g->fd = bufferevent_getfd(g->bev);
     g->state = GATE_HEAD;
+    if (g->is_shaking)
+        gate_take_callbacks(g); /* until the handshake is over */
     evhttp_connection_set_closecb(g->evcon, on_close, g);
     bufferevent_setwatermark(g->bev, EV_READ, 1, 0); /* evhttp is never called for nothing */
     note_peer(g);
@@ -206,6 +218,18 @@ void gate_adopt(struct gate *g)
         gate_refuse(g, 503, "out of memory");
     else if (g->gs->count > g->gs->config->limits.connections)
         gate_refuse(g, 503, "too many connections; raise limits.connections");
+}
+
+static struct bufferevent *make_bufferevent(struct gate *g)
+{
+    if (!g->gs->tls)
+        return bufferevent_socket_new(g->gs->base, -1, BEV_OPT_CLOSE_ON_FREE);
+    struct bufferevent *bev = tls_accept(g->gs->tls, g->gs->base);
+    if (bev) {
+        g->ssl = bufferevent_openssl_get_ssl(bev);
+        g->is_shaking = true;
+    }
+    return bev;
 }
 
 static struct gate *gate_new(struct gates *gs)
@@ -218,13 +242,14 @@ static struct gate *gate_new(struct gates *gs)
     g->hold = evbuffer_new();
     g->body = evbuffer_new();
     g->timer = event_new(gs->base, -1, 0, on_timer, g);
-    g->bev = bufferevent_socket_new(gs->base, -1, BEV_OPT_CLOSE_ON_FREE);
+    g->bev = make_bufferevent(g);
     if (!g->hold || !g->body || !g->timer || !g->bev)
         goto fail;
     if (!evbuffer_add_cb(bufferevent_get_input(g->bev), gate_on_input, g) ||
         !evbuffer_add_cb(bufferevent_get_output(g->bev), gate_on_output, g))
         goto fail;
-    bufferevent_set_max_single_write(g->bev, 1 << 20);
+    if (!g->ssl)
+        bufferevent_set_max_single_write(g->bev, 1 << 20);
     return g;
 fail:
     if (g->bev)
@@ -279,7 +304,7 @@ static void on_evhttp_request(struct evhttp_request *req, void *arg)
 }
 
 struct gates *gates_new(struct event_base *base, struct evhttp *http, const struct config *config,
-                        const struct gate_ops *ops, void *arg, bool is_control)
+                        struct tls *tls, const struct gate_ops *ops, void *arg, bool is_control)
 {
     struct gates *gs = calloc(1, sizeof(*gs));
     if (!gs)
@@ -288,6 +313,7 @@ struct gates *gates_new(struct event_base *base, struct evhttp *http, const stru
     gs->base = base;
     gs->config = config;
     gs->ops = ops;
+    gs->tls = tls;
     gs->arg = arg;
     gs->is_control = is_control;
     list_init(&gs->all);
@@ -331,6 +357,11 @@ struct span gate_peer(const struct gate *g)
 bool gate_is_local(const struct gate *g)
 {
     return g->is_local;
+}
+
+bool gate_is_tls(const struct gate *g)
+{
+    return g->gs->tls != NULL;
 }
 
 const uint8_t *gate_peer_addr(const struct gate *g)

@@ -5,12 +5,21 @@
 #include <larder/net/reply.h>
 
 #include <assert.h>
-#include <errno.h>
 #include <stdlib.h>
-#include <sys/socket.h>
 
 /* What evhttp reads instead of the client's head: no body, no persistence rule of its own. */
 static const char STAND_IN[] = "GET / HTTP/1.1\r\n\r\n";
+
+/* A plain bufferevent keeps its input closed to all but itself; the one for TLS does not, and could
+ * not read any more were it closed. */
+static void add_stand_in(struct gate *g, struct evbuffer *in)
+{
+    if (!g->ssl)
+        evbuffer_unfreeze(in, 0);
+    evbuffer_add(in, STAND_IN, sizeof(STAND_IN) - 1);
+    if (!g->ssl)
+        evbuffer_freeze(in, 0);
+}
 
 static void feed_evhttp(struct gate *g)
 {
@@ -18,9 +27,7 @@ static void feed_evhttp(struct gate *g)
     g->feeding = true;
     if (evbuffer_get_length(in) > 0)
         evbuffer_add_buffer(g->hold, in);
-    evbuffer_unfreeze(in, 0);
-    evbuffer_add(in, STAND_IN, sizeof(STAND_IN) - 1);
-    evbuffer_freeze(in, 0);
+    add_stand_in(g, in);
     g->feeding = false;
     if (!g->in_input)
         bufferevent_trigger(g->bev, EV_READ, BEV_TRIG_DEFER_CALLBACKS);
@@ -42,6 +49,7 @@ static bool take_request(struct gate *g, const char *p, size_t len)
     (void)rc;
     g->state = GATE_BUSY;
     g->finishing = g->close_after = false;
+    g->is_input_over = g->is_output_ended = g->is_cut = false;
     g->body_started = false;
     g->body_bytes = 0;
     g->body_left = g->head->content_length;
@@ -69,10 +77,14 @@ void gate_refuse(struct gate *g, unsigned status, const char *why)
     char block[2048];
     buf_init_fixed(&out, block, sizeof(block));
     struct problem p = {.status = status, .type = "bad-request", .detail = why, .close = true};
+    p.proxy_status = reply_proxy_status(status);
     if (status >= 500)
         p.type = "overloaded";
     reply_problem_format(&p, &out);
-    (void)!send(g->fd, out.p, out.len, MSG_NOSIGNAL); /* a full socket: the close tells enough */
+    struct iovec iov = {out.p, out.len};
+    size_t stuck;
+    if (!g->is_shaking)                      /* else it could not read it */
+        (void)gate_send(g, &iov, 1, &stuck); /* a full socket: the close tells enough */
     if (g->gs->ops->on_refused)
         g->gs->ops->on_refused(g->gs->arg, g, status, why);
     gate_start_linger(g);
@@ -157,14 +169,14 @@ void gate_read_on(struct gate *g)
     read_heads(g);
 }
 
-static void pause_reading(struct gate *g)
+void gate_pause_reading(struct gate *g)
 {
     if (!g->read_paused)
         bufferevent_disable(g->bev, EV_READ);
     g->read_paused = true;
 }
 
-static void resume_reading(struct gate *g)
+void gate_resume_reading(struct gate *g)
 {
     if (g->read_paused)
         bufferevent_enable(g->bev, EV_READ);
@@ -180,11 +192,8 @@ static void hold_back(struct gate *g, struct evbuffer *in)
     if (is_waiting)
         evbuffer_drain(in, sizeof(STAND_IN) - 1);
     evbuffer_add_buffer(g->hold, in);
-    if (is_waiting) {
-        evbuffer_unfreeze(in, 0);
-        evbuffer_add(in, STAND_IN, sizeof(STAND_IN) - 1);
-        evbuffer_freeze(in, 0);
-    }
+    if (is_waiting)
+        add_stand_in(g, in);
     g->feeding = false;
 }
 
@@ -206,7 +215,11 @@ void gate_on_input(struct evbuffer *in, const struct evbuffer_cb_info *info, voi
         if (g->state == GATE_BUSY && g->body_started && g->body_state == BODY_MORE)
             gate_pump_body(g);
         else if (evbuffer_get_length(g->hold) > HOLD_HIGH)
-            pause_reading(g);
+            gate_pause_reading(g);
+        break;
+    case GATE_TUNNEL:
+        hold_back(g, in);
+        gate_tunnel_pump(g);
         break;
     default:
         break;
@@ -266,14 +279,14 @@ void gate_pump_body(struct gate *g)
     }
     bool is_full = evbuffer_get_length(g->body) >= BODY_HIGH;
     if (g->body_state == BODY_MORE && !is_full) {
-        resume_reading(g);
+        gate_resume_reading(g);
         gate_set_deadline(g, g->gs->config->limits.body_timeout_ms);
     } else {
         g->deadline = 0;
         if (is_full)
-            pause_reading(g);
+            gate_pause_reading(g);
         else
-            resume_reading(g); /* a client that leaves is still to be seen */
+            gate_resume_reading(g); /* a client that leaves is still to be seen */
     }
     if (evbuffer_get_length(g->body) != before || g->body_state != BODY_MORE)
         gate_note(g, NOTE_BODY);
@@ -309,6 +322,9 @@ enum body_state gate_body_state(const struct gate *g)
 
 void gate_body_taken(struct gate *g)
 {
-    if (g->body_started && g->body_state == BODY_MORE && evbuffer_get_length(g->body) < BODY_HIGH)
+    if (g->state == GATE_TUNNEL)
+        gate_tunnel_pump(g);
+    else if (g->body_started && g->body_state == BODY_MORE &&
+             evbuffer_get_length(g->body) < BODY_HIGH)
         gate_pump_body(g);
 }

@@ -1,10 +1,9 @@
-/* What goes out: a hit straight to the socket by one sendmsg(), everything else through the
- * bufferevent's output buffer. A connection is always closed in the lingering way (RFC 9112
- * section 9.6): our side first, then what still comes is swallowed, so that no reset destroys the
- * answer on its way. */
+/* What goes out: a hit straight to the socket by one sendmsg() (over TLS record by record),
+ * everything else through the bufferevent's output buffer. A connection is always closed in the
+ * lingering way (RFC 9112 section 9.6): our side first, then what still comes is swallowed, so that
+ * no reset destroys the answer on its way. */
 #include "gate-internal.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 
@@ -13,6 +12,7 @@ void gate_start_linger(struct gate *g)
     gate_drop_request(g);
     g->state = GATE_LINGER;
     evbuffer_drain(g->hold, evbuffer_get_length(g->hold));
+    gate_say_end(g);
     shutdown(g->fd, SHUT_WR);
     gate_take_callbacks(g);
     g->read_paused = false;
@@ -63,6 +63,8 @@ void gate_on_written(struct gate *g)
             finish_now(g);
         else if (g->flow)
             g->flow_ops->on_drained(g->flow);
+    } else if (g->state == GATE_TUNNEL) {
+        gate_on_tunnel_written(g);
     }
 }
 
@@ -105,13 +107,42 @@ static void add_ref(struct evbuffer *out, const void *p, size_t len, void (*rele
     release(owner);
 }
 
+/* <len> bytes behind the first <sent>, in one piece of the output buffer. */
+static bool queue_piece(struct evbuffer *out, const struct iovec *iov, int count, size_t sent,
+                        size_t len)
+{
+    struct evbuffer_iovec piece;
+    size_t n = 0;
+    if (len == 0)
+        return true;
+    if (evbuffer_reserve_space(out, (ev_ssize_t)len, &piece, 1) < 1)
+        return false;
+    for (int i = 0; i < count && n < len; i++) {
+        size_t skip = sent < iov[i].iov_len ? sent : iov[i].iov_len;
+        size_t here = iov[i].iov_len - skip;
+        size_t step = here < len - n ? here : len - n;
+        memcpy((char *)piece.iov_base + n, (const char *)iov[i].iov_base + skip, step);
+        sent -= skip;
+        n += step;
+    }
+    piece.iov_len = n;
+    return evbuffer_commit_space(out, &piece, 1) == 0;
+}
+
 /* The socket took <sent> bytes of the answer: the rest goes into the output buffer, the last piece
- * (the body) by reference. */
+ * (the body) by reference; but <stuck> bytes first, in a piece of their own. */
 static void queue_rest(struct gate *g, const struct iovec *iov, int count, size_t sent,
-                       void (*release)(void *owner), void *owner)
+                       size_t stuck, void (*release)(void *owner), void *owner)
 {
     struct evbuffer *out = bufferevent_get_output(g->bev);
     bool is_released = false;
+    if (!queue_piece(out, iov, count, sent, stuck)) {
+        if (release)
+            release(owner);
+        gate_abort(g); /* OpenSSL would take the next bytes for these */
+        return;
+    }
+    sent += stuck;
     for (int i = 0; i < count; i++) {
         if (sent >= iov[i].iov_len) {
             sent -= iov[i].iov_len;
@@ -138,20 +169,19 @@ static void queue_rest(struct gate *g, const struct iovec *iov, int count, size_
 void gate_answer(struct gate *g, const struct iovec *iov, int count, bool close,
                  void (*release)(void *owner), void *owner)
 {
-    size_t total = 0;
+    size_t total = 0, stuck = 0;
     for (int i = 0; i < count; i++)
         total += iov[i].iov_len;
-    struct msghdr msg = {.msg_iov = (struct iovec *)iov, .msg_iovlen = (size_t)count};
-    ssize_t n = sendmsg(g->fd, &msg, MSG_NOSIGNAL);
+    ssize_t n = gate_send(g, iov, count, &stuck);
     g->close_after = close;
-    if (n < 0 && errno != EAGAIN && errno != EINTR) {
+    if (n < 0) {
         if (release)
             release(owner);
         gate_start_linger(g); /* the client is gone: the next read tells */
         return;
     }
     if (n < (ssize_t)total) {
-        queue_rest(g, iov, count, n < 0 ? 0 : (size_t)n, release, owner);
+        queue_rest(g, iov, count, (size_t)n, stuck, release, owner);
         return;
     }
     if (release)
@@ -168,7 +198,7 @@ void gate_attach(struct gate *g, const struct gate_flow_ops *ops, void *flow)
 
 static void note_writing(struct gate *g)
 {
-    if (g->deadline == 0)
+    if (g->deadline == 0 && g->state != GATE_TUNNEL)
         gate_set_deadline(g, g->gs->config->limits.send_timeout_ms);
 }
 
@@ -198,18 +228,27 @@ size_t gate_pending(const struct gate *g)
 
 void gate_finish(struct gate *g, bool close)
 {
+    if (g->state == GATE_TUNNEL) {
+        g->state = GATE_BUSY; /* what is left to send has a deadline again */
+        g->body_state = BODY_WHOLE;
+        close = true;
+    }
     g->flow = NULL;
     g->finishing = true;
     g->close_after = close || gate_must_close(g) || g->body_state == BODY_MORE ||
                      g->body_state == BODY_BAD || g->body_state == BODY_TOO_LARGE;
     if (gate_pending(g) == 0)
         finish_now(g);
+    else
+        note_writing(g);
 }
 
 void gate_abort(struct gate *g)
 {
-    struct linger reset = {.l_onoff = 1, .l_linger = 0};
-    setsockopt(g->fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+    /* a reset at once: evhttp would end the connection in an orderly way before it closes it, which
+     * an HTTP/1.0 client takes for the answer's end */
+    struct sockaddr nobody = {.sa_family = AF_UNSPEC};
+    (void)connect(g->fd, &nobody, sizeof(nobody)); /* a Unix socket has no reset */
     g->flow = NULL;
     g->state = GATE_LINGER;
     gate_take_callbacks(g);

@@ -192,12 +192,13 @@ static struct evconnlistener *bind_listener(struct loop *l, struct address *addr
 }
 
 static enum err_code add_front(struct loop *l, struct evconnlistener *listener,
-                               const struct config *config, const struct gate_ops *ops, void *arg,
-                               bool is_control, struct err *err)
+                               const struct config *config, struct tls *tls,
+                               const struct gate_ops *ops, void *arg, bool is_control,
+                               struct err *err)
 {
     struct front *f = &l->fronts[l->front_count];
     f->http = evhttp_new(l->base);
-    f->gates = f->http ? gates_new(l->base, f->http, config, ops, arg, is_control) : NULL;
+    f->gates = f->http ? gates_new(l->base, f->http, config, tls, ops, arg, is_control) : NULL;
     f->accept_again = f->gates ? timer_new(l, on_accept_again, f) : NULL;
     if (!f->accept_again || !evhttp_bind_listener(f->http, listener)) {
         evconnlistener_free(listener);
@@ -215,12 +216,13 @@ static enum err_code add_front(struct loop *l, struct evconnlistener *listener,
 }
 
 enum err_code loop_listen(struct loop *l, struct address *addr, const struct config *config,
-                          const struct gate_ops *ops, void *arg, bool is_control, struct err *err)
+                          struct tls *tls, const struct gate_ops *ops, void *arg, bool is_control,
+                          struct err *err)
 {
     if (l->front_count == FRONTS_MAX)
         return err_set(err, ERR_TOO_LARGE, "listen", "more than %d listeners", FRONTS_MAX);
     struct evconnlistener *listener = bind_listener(l, addr, err);
-    return listener ? add_front(l, listener, config, ops, arg, is_control, err) : ERR_IO;
+    return listener ? add_front(l, listener, config, tls, ops, arg, is_control, err) : ERR_IO;
 }
 
 /* A socket left behind by a run that ended badly is in the way; one that answers is another's. */
@@ -259,7 +261,7 @@ enum err_code loop_listen_socket(struct loop *l, const char *path, unsigned mode
         evconnlistener_free(listener);
         return err_set(err, ERR_IO, path, "its permissions cannot be set: %s", strerror(errno));
     }
-    return add_front(l, listener, config, ops, arg, true, err);
+    return add_front(l, listener, config, NULL, ops, arg, true, err);
 }
 
 void loop_drain(struct loop *l)

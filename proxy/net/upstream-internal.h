@@ -23,12 +23,15 @@ enum { UPSTREAM_HEAD_MAX = 64 * 1024, UPSTREAM_BODY_HIGH = 256 * 1024, INTERIM_M
 struct server {
     struct sockaddr_storage addr;
     socklen_t addr_len;
+    const char *name; /* whom its certificate must be for */
 };
 
 struct upstream {
     struct upstream_config config;
     unsigned server_count;
     struct server servers[CONFIG_SERVERS_MAX];
+    struct tls *tls;              /* NULL: plain */
+    _Atomic uint64_t tls_told_ms; /* when the log was last told of a failed handshake */
     _Atomic int64_t active, idle, waiting;
     _Atomic uint64_t requests, reused, connects, connect_failures, retries, errors, pools;
 };
@@ -51,11 +54,13 @@ struct conn {
     struct upstream_pool *pool;
     unsigned server;
     struct bufferevent *bev;
+    struct ssl_st *ssl; /* the bufferevent's; NULL: plain */
     enum conn_state state;
     struct exchange *x; /* NULL: idle, or opened ahead */
     struct event *timer;
     mono_ms deadline, armed;
     bool is_reused, has_answer_byte;
+    bool is_deaf; /* it takes no more of the request; its answer may still be there */
     unsigned interim;
     struct chunked chunked;
     uint64_t left;
@@ -71,6 +76,10 @@ struct exchange {
     enum method method;
     enum exchange_body_kind body_kind;
     bool is_low, body_chunked, send_ended, is_sent, is_retried, is_paused, is_dead;
+    bool is_upgrade;            /* asks for a tunnel */
+    bool is_switched;           /* and has been answered 101 */
+    bool is_tunnel;             /* its owner has taken it for one */
+    bool is_input_over, is_cut; /* of a tunnel */
     unsigned depth; /* callbacks on the stack: freed when the last returns */
     unsigned tried; /* servers whose connecting failed */
     uint64_t first_byte_timeout_ms, started_us, head_us;
@@ -96,6 +105,9 @@ void conn_use(struct conn *c, struct exchange *x); /* an idle one */
 void conn_close(struct conn *c);
 void conn_read(struct conn *c); /* goes on with what is in the input buffer */
 void conn_set_deadline(struct conn *c, uint64_t ms);
+void conn_end_output(struct conn *c);     /* nothing more will be sent; it may still be read */
+bool conn_is_alive(const struct conn *c); /* an idle one that the upstream has neither closed nor
+                                             spoken on */
 
 /* exchange.c */
 void exchange_on_connected(struct exchange *x);

@@ -1,5 +1,8 @@
 #include "upstream-internal.h"
 
+#include <larder/base/log.h>
+#include <larder/net/tls.h>
+
 #include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,6 +22,9 @@ static const struct {
     [UPSTREAM_BAD_ANSWER] = {"http_protocol_error", 502},
     [UPSTREAM_TOO_LARGE] = {"http_response_header_section_size", 502},
     [UPSTREAM_STOPPED] = {"proxy_internal_response", 503},
+    [UPSTREAM_TLS_CERTIFICATE] = {"tls_certificate_error", 502},
+    [UPSTREAM_TLS_ALERT] = {"tls_alert_received", 502},
+    [UPSTREAM_TLS_PROTOCOL] = {"tls_protocol_error", 502},
 };
 
 const char *upstream_error_name(enum upstream_error e)
@@ -46,9 +52,28 @@ static enum err_code resolve(struct upstream *u, const struct address *a, struct
         struct server *s = &u->servers[u->server_count++];
         memcpy(&s->addr, ai->ai_addr, ai->ai_addrlen);
         s->addr_len = ai->ai_addrlen;
+        s->name = u->config.tls && u->config.tls->server_name.len ? u->config.tls->server_name.p
+                                                                  : a->host;
     }
     freeaddrinfo(list);
     return ERR_OK;
+}
+
+struct first_error {
+    struct tls_report report;
+    struct err *err;
+    bool is_told;
+};
+
+static void on_found(struct tls_report *r, bool is_warning, const struct err *e)
+{
+    struct first_error *f = container_of(r, struct first_error, report);
+    if (is_warning || f->is_told || !f->err) {
+        log_warn("%s: %s", e->where, e->what);
+        return;
+    }
+    *f->err = *e;
+    f->is_told = true;
 }
 
 enum err_code upstream_new(const struct upstream_config *config, struct upstream **ret,
@@ -58,8 +83,14 @@ enum err_code upstream_new(const struct upstream_config *config, struct upstream
     if (!u)
         return err_set(err, ERR_NOMEM, "upstream", "out of memory");
     u->config = *config;
+    struct first_error f = {.report.on_found = on_found, .err = err};
+    enum err_code tls = config->tls ? tls_client_new(config->tls, &f.report, &u->tls) : ERR_OK;
+    if (tls) {
+        upstream_free(u);
+        return tls;
+    }
     for (unsigned i = 0; i < config->server_count; i++) {
-        enum err_code rc = resolve(u, &config->server[i], err);
+        enum err_code rc = resolve(u, &u->config.server[i], err);
         if (rc) {
             upstream_free(u);
             return rc;
@@ -71,7 +102,14 @@ enum err_code upstream_new(const struct upstream_config *config, struct upstream
 
 void upstream_free(struct upstream *u)
 {
+    if (u)
+        tls_free(u->tls);
     free(u);
+}
+
+struct tls *upstream_tls(struct upstream *u)
+{
+    return u->tls;
 }
 
 static uint64_t present(const _Atomic int64_t *n)

@@ -2,6 +2,11 @@
  * body bytes on without copying them. */
 #include "upstream-internal.h"
 
+#include "tls-internal.h"
+
+#include <larder/base/log.h>
+
+#include <event2/bufferevent_ssl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
@@ -23,9 +28,20 @@ void conn_set_deadline(struct conn *c, uint64_t ms)
         arm(c, now);
 }
 
+bool conn_is_alive(const struct conn *c)
+{
+    char byte;
+    if (evbuffer_get_length(bufferevent_get_input(c->bev)) > 0)
+        return false;
+    return c->ssl ? tls_is_quiet(c->ssl)
+                  : recv(bufferevent_getfd(c->bev), &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0;
+}
+
 void conn_close(struct conn *c)
 {
     pool_conn_gone(c);
+    if (c->ssl && c->state == CONN_IDLE)
+        tls_say_end(c->ssl); /* in any other state something was cut short */
     event_free(c->timer);
     bufferevent_free(c->bev);
     free(c);
@@ -176,7 +192,7 @@ static void read_body(struct conn *c)
         finish(c);
         return;
     }
-    conn_set_deadline(c, c->pool->u->config.between_bytes_timeout_ms);
+    conn_set_deadline(c, x->is_switched ? 0 : c->pool->u->config.between_bytes_timeout_ms);
     if (evbuffer_get_length(x->body) > before)
         exchange_on_body(x);
 }
@@ -190,6 +206,12 @@ static bool take_head(struct conn *c, const char *p, const struct head *parsed)
     memcpy(x->head_text, p, parsed->bytes);
     return head_parse_response(x->head_text, parsed->bytes, parsed->bytes, x->method, x->head) ==
            HEAD_OK;
+}
+
+/* RFC 9110 section 15.2.2; a 101 that nobody asked for is no answer. */
+static bool is_switch(const struct exchange *x)
+{
+    return x->is_upgrade && x->head->status == 101 && head_field(x->head, FIELD_UPGRADE);
 }
 
 /* One head out of the input, and the interim ones (1xx) before it. */
@@ -209,7 +231,8 @@ static void read_head(struct conn *c)
             conn_fail(c, UPSTREAM_TOO_LARGE);
             return;
         }
-        bool is_interim = r == HEAD_OK && x->head->status < 200;
+        x->is_switched = r == HEAD_OK && is_switch(x);
+        bool is_interim = r == HEAD_OK && x->head->status < 200 && !x->is_switched;
         if (r != HEAD_OK ||
             (is_interim && (x->head->status == 101 || ++c->interim > INTERIM_MAX)) ||
             (!is_interim && !take_head(c, p, x->head))) {
@@ -224,6 +247,8 @@ static void read_head(struct conn *c)
         c->state = CONN_BODY;
         c->left = x->head->content_length;
         chunked_init(&c->chunked);
+        if (x->is_switched)
+            x->head->framing = FRAMING_CLOSE; /* what follows has no frame but the connection */
         exchange_on_head(x); /* goes on with conn_read(), unless it was cancelled */
         return;
     }
@@ -273,6 +298,70 @@ static void on_connected(struct conn *c)
     }
 }
 
+/* A broken upstream fails with each request: the log is told once a second. */
+static void tell_failure(struct conn *c, const char *words)
+{
+    enum { QUIET_MS = 1000 };
+    struct upstream *u = c->pool->u;
+    uint64_t now = mono_now_ms(), told = u->tls_told_ms;
+    if ((told && now - told < QUIET_MS) ||
+        !atomic_compare_exchange_strong(&u->tls_told_ms, &told, now))
+        return;
+    log_warn("upstream " SPAN_FMT " (%s): TLS: %s", SPAN_ARG(u->config.name),
+             u->servers[c->server].name, words);
+}
+
+/* Why a connection that has no answer yet is over; <plain> where TLS has nothing to say to it. */
+static enum upstream_error tls_error(struct conn *c, enum upstream_error plain)
+{
+    struct tls_failure f;
+    if (!c->ssl)
+        return plain;
+    tls_failure_read(c->bev, &f);
+    if (f.fault == TLS_FAULT_IO)
+        return plain;
+    tell_failure(c, f.words);
+    return f.fault == TLS_FAULT_CERTIFICATE ? UPSTREAM_TLS_CERTIFICATE
+           : f.fault == TLS_FAULT_ALERT     ? UPSTREAM_TLS_ALERT
+                                            : UPSTREAM_TLS_PROTOCOL;
+}
+
+void conn_end_output(struct conn *c)
+{
+    if (c->ssl)
+        tls_say_end(c->ssl);
+    else
+        shutdown(bufferevent_getfd(c->bev), SHUT_WR);
+}
+
+/* The end of one direction of a tunnel, or of both; what came before it is passed on first. */
+static void on_tunnel_event(struct conn *c, short what)
+{
+    struct exchange *x = c->x;
+    x->is_input_over = true;
+    if (what & BEV_EVENT_EOF && !(what & BEV_EVENT_WRITING)) {
+        bufferevent_disable(c->bev, EV_READ);
+        bufferevent_enable(c->bev, EV_WRITE); /* over TLS an end stops both directions */
+    } else {
+        bufferevent_disable(c->bev, EV_READ | EV_WRITE);
+        x->is_cut = true;
+    }
+    evbuffer_add_buffer(x->body, bufferevent_get_input(c->bev));
+    exchange_on_body(x);
+}
+
+/* An upstream that has answered before it has read the whole request, and closed: writing fails,
+ * and what it has said is still to be read (RFC 9112 section 9.6). */
+static void stop_writing(struct conn *c)
+{
+    c->is_deaf = true;
+    bufferevent_disable(c->bev, EV_WRITE);
+    if (!c->x->is_paused)
+        bufferevent_enable(c->bev, EV_READ); /* over TLS an error stops both directions */
+    if (c->state == CONN_HEAD)
+        conn_set_deadline(c, c->x->first_byte_timeout_ms);
+}
+
 static void on_event(struct bufferevent *bev, short what, void *arg)
 {
     (void)bev;
@@ -281,11 +370,15 @@ static void on_event(struct bufferevent *bev, short what, void *arg)
         on_connected(c);
         return;
     }
-    if (c->state == CONN_CONNECTING) {
+    if (c->x && c->x->is_switched) {
+        on_tunnel_event(c, what);
+    } else if (c->state == CONN_CONNECTING) {
         c->pool->u->connect_failures++;
-        conn_retry(c, UPSTREAM_REFUSED);
+        conn_retry(c, tls_error(c, UPSTREAM_REFUSED));
+    } else if ((what & BEV_EVENT_WRITING) && c->x && !c->is_deaf) {
+        stop_writing(c);
     } else if (c->state == CONN_HEAD) {
-        conn_retry(c, UPSTREAM_RESET);
+        conn_retry(c, tls_error(c, UPSTREAM_RESET));
     } else if (c->state == CONN_BODY && (what & BEV_EVENT_EOF) && c->x &&
                c->x->head->framing == FRAMING_CLOSE) {
         evbuffer_add_buffer(c->x->body, bufferevent_get_input(c->bev));
@@ -293,6 +386,17 @@ static void on_event(struct bufferevent *bev, short what, void *arg)
     } else {
         conn_fail(c, UPSTREAM_TRUNCATED);
     }
+}
+
+static struct bufferevent *make_bufferevent(struct upstream_pool *p, const struct server *s)
+{
+    if (p->u->tls)
+        return tls_connect(p->u->tls, p->base, s->name);
+    struct bufferevent *bev =
+        bufferevent_socket_new(p->base, -1, BEV_OPT_CLOSE_ON_FREE | BEV_OPT_DEFER_CALLBACKS);
+    if (bev)
+        bufferevent_set_max_single_write(bev, 1 << 20);
+    return bev;
 }
 
 struct conn *conn_open(struct upstream_pool *p, unsigned server, struct exchange *x)
@@ -304,12 +408,12 @@ struct conn *conn_open(struct upstream_pool *p, unsigned server, struct exchange
     c->server = server;
     c->x = x;
     c->timer = event_new(p->base, -1, 0, on_timer, c);
-    c->bev = bufferevent_socket_new(p->base, -1, BEV_OPT_CLOSE_ON_FREE | BEV_OPT_DEFER_CALLBACKS);
+    struct server *s = &p->u->servers[server];
+    c->bev = make_bufferevent(p, s);
     if (!c->timer || !c->bev)
         goto fail;
-    bufferevent_set_max_single_write(c->bev, 1 << 20);
+    c->ssl = bufferevent_openssl_get_ssl(c->bev);
     bufferevent_setcb(c->bev, on_read, on_write, on_event, c);
-    struct server *s = &p->u->servers[server];
     if (bufferevent_socket_connect(c->bev, (struct sockaddr *)&s->addr, (int)s->addr_len) != 0)
         goto fail;
     list_push_back(&p->busy, &c->link);

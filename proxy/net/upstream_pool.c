@@ -58,19 +58,11 @@ void upstream_pool_free(struct upstream_pool *p)
     free(p);
 }
 
-/* A connection that the upstream has closed meanwhile, or spoken on, is of no use. */
-static bool is_alive(const struct conn *c)
-{
-    char byte;
-    return recv(bufferevent_getfd(c->bev), &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 &&
-           evbuffer_get_length(bufferevent_get_input(c->bev)) == 0;
-}
-
 static struct conn *take_idle(struct upstream_pool *p, unsigned server)
 {
     while (!list_is_empty(&p->idle[server])) {
         struct conn *c = list_first(&p->idle[server], struct conn, link);
-        if (is_alive(c))
+        if (conn_is_alive(c))
             return c;
         conn_close(c);
     }
@@ -80,7 +72,7 @@ static struct conn *take_idle(struct upstream_pool *p, unsigned server)
 static bool assign_idle(struct exchange *x)
 {
     struct upstream_pool *p = x->pool;
-    for (unsigned i = 0; i < p->u->server_count && !x->is_retried; i++) {
+    for (unsigned i = 0; i < p->u->server_count && !x->is_retried && !x->is_upgrade; i++) {
         struct conn *c = take_idle(p, (p->next_server + i) % p->u->server_count);
         if (!c)
             continue;
@@ -92,11 +84,20 @@ static bool assign_idle(struct exchange *x)
     return false;
 }
 
+/* What wants a connection of its own gets the place of an idle one. */
+static void make_room(struct upstream_pool *p, unsigned server)
+{
+    if (p->conns[server] >= p->u->config.max_connections && !list_is_empty(&p->idle[server]))
+        conn_close(container_of(p->idle[server].prev, struct conn, link)); /* the oldest */
+}
+
 static bool assign_new(struct exchange *x)
 {
     struct upstream_pool *p = x->pool;
     for (unsigned i = 0; i < p->u->server_count; i++) {
         unsigned s = (p->next_server + i) % p->u->server_count;
+        if (x->is_upgrade)
+            make_room(p, s);
         if (p->conns[s] >= p->u->config.max_connections)
             continue;
         p->next_server = (s + 1) % p->u->server_count;

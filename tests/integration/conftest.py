@@ -60,6 +60,9 @@ django_process = app_fixtures("django_app", "gunicorn")
 fastapi_process = app_fixtures("fastapi_app", "uvicorn")
 school_process = app_fixtures("school_app", "gunicorn")
 moody_process = app_fixtures("moody_app", "gunicorn")
+desk_flask_process = app_fixtures("desk_flask", "gunicorn")
+desk_fastapi_process = app_fixtures("desk_fastapi", "uvicorn")
+desk_channels_process = app_fixtures("desk_channels", "daphne")
 
 
 @pytest.fixture
@@ -90,3 +93,19 @@ def moody_app(moody_process):
 def school_app(school_process):
     school_process.reset()
     return school_process
+
+
+@pytest.fixture(params=["flask", "fastapi", "channels"])
+def desk(request):
+    """The same small app in Flask under gunicorn, FastAPI under uvicorn, Django under daphne."""
+    process = request.getfixturevalue(f"desk_{request.param}_process")
+    process.reset()
+    return process
+
+
+@pytest.fixture(params=["fastapi", "channels"])
+def live_desk(request):
+    """Those that have a WebSocket."""
+    process = request.getfixturevalue(f"desk_{request.param}_process")
+    process.reset()
+    return process

@@ -67,8 +67,13 @@ def test_interim_answers_are_not_taken_for_final_ones(larder_factory):
     with RawUpstream.answering(text, keep_alive=True) as upstream:
         larder = larder_factory(config(upstream))
         for _ in range(3):
-            answer = larder.request("GET", "/x")
-            assert (answer.status, answer.body) == (200, b"ok")
+            answer = larder.raw(b"GET /x HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+            interim, final, body = answer.split(b"\r\n\r\n")
+            assert interim == b"HTTP/1.1 103 Early Hints\r\nLink: </a>"
+            assert final.startswith(b"HTTP/1.1 200 OK\r\n") and body == b"ok"
+            # HTTP/1.0 knows no interim answers
+            old = larder.raw(b"GET /x HTTP/1.0\r\nHost: h\r\n\r\n")
+            assert old.startswith(b"HTTP/1.1 200 OK\r\n") and b"103" not in old.split(b"\r\n")[0]
 
 
 def test_surplus_bytes_never_reach_the_next_client(larder_factory):

@@ -96,10 +96,8 @@ def test_a_guess_is_not_made_of_what_a_request_with_cookies_brought(site):
 
 
 @pytest.mark.parametrize("under, fields", [
-    pytest.param("", [cc("max-stale")], marks=pytest.mark.xfail(
-        strict=True, reason="max-stale gets what one person's request brought, unconfirmed")),
-    pytest.param("/windows", [], marks=pytest.mark.xfail(
-        strict=True, reason="the route's stale-while-revalidate makes it everybody's")),
+    pytest.param("", [cc("max-stale")]),
+    pytest.param("/windows", []),
     ("", [])])
 def test_what_a_request_with_cookies_brought_is_nobody_elses_without_a_word_of_the_app(
         site, under, fields):
@@ -109,14 +107,12 @@ def test_what_a_request_with_cookies_brought_is_nobody_elses_without_a_word_of_t
     assert site.ask(path, fields).body == b"answer 2"
 
 
-@pytest.mark.xfail(strict=True, reason="the route's stale-if-error makes it everybody's")
 def test_nor_does_a_failure_make_it_everybodys(site):
     path = site.path(Reply([cc("stale-while-revalidate=0"), TAG]), CLOSED, under="/windows")
     site.ask(path, ANN)
     assert site.ask(path, BOB).status in (502, 504)
 
 
-@pytest.mark.xfail(strict=True, reason="stale-if-error does not look whom the answer is for")
 def test_nor_does_it_make_it_an_authorized_ones(site):
     """Fresh, it would not be used for him: section 3.5 as larder reads it."""
     path = site.path(Reply([cc("max-age=0, stale-if-error=60")]), CLOSED)

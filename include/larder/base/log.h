@@ -19,10 +19,12 @@ enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBU
 struct access_record {
     int64_t time_unix_ms;
     struct span method, target, client, route, key, reason, request_id;
-    const char *outcome; /* static text: hit, stale, miss, coalesced, bypass, error, control */
+    const char *outcome; /* static text: hit, stale, miss, coalesced, bypass, tunnel, error,
+                          control */
     uint32_t status;
     uint32_t age_s;
-    uint64_t body_bytes;  /* sent to the client */
+    uint64_t body_bytes;    /* sent to the client */
+    uint64_t request_bytes; /* of a tunnel: sent to the upstream; else 0 */
     uint64_t total_us;    /* from the head's first byte to the answer's last */
     uint64_t upstream_us; /* 0: no upstream was asked */
 };

@@ -27,7 +27,8 @@ struct store_config {
     unsigned route_count;             /* entry.route is below it */
     const struct store_limits *route; /* route_count of them; copied */
     uint64_t max_object_bytes;
-    unsigned waiters_max; /* for each flight */
+    unsigned waiters_max;  /* for each flight */
+    unsigned variants_max; /* of each primary key; 0: no limit */
 };
 
 enum store_result {
@@ -99,10 +100,16 @@ void store_refresh_failed(struct entry *e, mono_ms now, uint64_t ms);
  * invalidation has overtaken the flight, then calls each waiter's on_landed, without a lock held:
  * with <result>, or with FLIGHT_OVERTAKEN where it may have joined after the invalidation. The
  * caller keeps its own references of the entries. Returns whether they were stored; ERR_TOO_LARGE
- * or ERR_NOT_FOUND (overtaken) say why not. A marker never takes the place of an answer that may be
- * served stale. */
+ * or ERR_NOT_FOUND (overtaken) or ERR_DENIED (too many variants) say why not. A marker never takes
+ * the place of an answer that may be served stale. */
 enum err_code store_land(struct store *s, struct flight *f, const struct flight_result *result,
                          struct entry *const *entries, unsigned count, mono_ms now);
+
+/* Stores <e> without a flight: in the place of <replaces> and only there, or (NULL) of whatever is
+ * there. ERR_TOO_LARGE; ERR_NOT_FOUND: an invalidation after e->began means it, or <replaces> is
+ * gone; ERR_DENIED: too many variants; ERR_NOMEM. */
+enum err_code store_put(struct store *s, struct entry *e, const struct entry *replaces,
+                        mono_ms now);
 
 /* Takes <e> out, if it is still there. */
 void store_drop(struct store *s, struct entry *e);

@@ -9,10 +9,47 @@
 #include <larder/config/route.h>
 
 enum { CONFIG_ERRORS_MAX = 50, CONFIG_LISTEN_MAX = 8, CONFIG_SERVERS_MAX = 32 };
+enum { CONFIG_CERTIFICATES_MAX = 64 };
 
 struct address {
     char host[256]; /* "127.0.0.1", "::1", "localhost"; without brackets */
     uint16_t port;  /* 0 for a listener: the system chooses */
+};
+
+/* A file that is read later, by who knows what it should hold. */
+struct tls_file {
+    struct span path; /* NUL-terminated; empty: none */
+    struct span
+        where; /* the config's place that names it, for messages: "larder.json:3:9 at ..." */
+};
+
+struct tls_certificate_config {
+    struct tls_file certificate, key; /* PEM; the certificate's chain behind it */
+};
+
+enum tls_version { TLS_1_2, TLS_1_3 };
+
+/* A listener that speaks TLS. */
+struct tls_listen_config {
+    unsigned certificate_count;
+    struct tls_certificate_config
+        *certificates;    /* by the name asked for; the first is the default */
+    unsigned min_version; /* enum tls_version */
+    bool session_tickets;
+};
+
+/* TLS to an upstream's servers. */
+struct tls_upstream_config {
+    struct span server_name; /* NUL-terminated; empty: each server's own host */
+    bool verify;
+    struct tls_file ca; /* none: the system's */
+    struct tls_file certificate, key;
+    unsigned min_version; /* enum tls_version */
+};
+
+struct listen_config {
+    struct address address;
+    struct tls_listen_config *tls; /* NULL: plain */
 };
 
 struct upstream_config {
@@ -25,6 +62,7 @@ struct upstream_config {
     uint64_t send_timeout_ms, idle_timeout_ms;
     unsigned queue_max; /* requests that may wait for a connection, for each worker */
     uint64_t queue_timeout_ms;
+    struct tls_upstream_config *tls; /* NULL: plain */
 };
 
 struct cidr {
@@ -51,7 +89,7 @@ struct token_config {
 
 struct control_config {
     bool enabled; /* a control listener is configured (default: 127.0.0.1:8081) */
-    struct address listen;
+    struct listen_config listen;
     bool mount;         /* also at /api/cache/ and /health/ on the public listeners */
     struct span socket; /* path of a Unix socket, NUL-terminated; empty: none */
     unsigned socket_mode;
@@ -80,7 +118,7 @@ struct config {
     struct config_block *blocks;   /* all memory that it owns */
     struct config_object *objects; /* and all else */
     unsigned listen_count;
-    struct address listen[CONFIG_LISTEN_MAX];
+    struct listen_config listen[CONFIG_LISTEN_MAX];
     unsigned workers; /* resolved: at least 1 */
     struct control_config control;
     unsigned warm_count;
@@ -93,7 +131,7 @@ struct config {
     struct route *routes; /* the last one is the implicit "pass": everything else, not cached */
     struct {
         uint64_t max_bytes, max_entries, max_object_bytes;
-        unsigned waiters_max;
+        unsigned waiters_max, variants_max;
         uint64_t wait_timeout_ms; /* a coalesced request waits so long, then fetches itself */
         uint64_t pass_memory_ms;  /* hit-for-miss lasts so long */
         unsigned tags_max;        /* of one answer; with more it is not stored */
@@ -104,7 +142,12 @@ struct config {
     struct {
         uint64_t head_bytes, body_bytes, key_body_bytes; /* key_body_bytes: bodies read for keys */
         uint64_t head_timeout_ms, idle_timeout_ms, body_timeout_ms, send_timeout_ms;
-        unsigned connections; /* for each worker */
+        uint64_t tunnel_idle_timeout_ms;
+        unsigned connections;    /* for each worker */
+        bool passes_underscores; /* "underscore_fields": "pass" */
+        unsigned method_count;   /* that clients may use; 0: any */
+        struct span *methods;
+        unsigned method_mask; /* of those that have a number: 1 << enum method */
     } limits;
     unsigned trusted_count;
     struct cidr trusted[32]; /* peers whose X-Forwarded-* and X-Request-Id are believed */
@@ -137,6 +180,9 @@ void config_schema_format(struct buf *out);
 
 /* "500ms", "90s", "10m", "2h", "1d" as milliseconds; false: none. */
 bool config_duration_parse(struct span s, uint64_t *ret_ms);
+
+/* May clients use the method of <h>? CONNECT and TRACE they never may. */
+bool config_allows_method(const struct config *c, const struct head *h);
 
 bool cidr_contains(const struct cidr *list, unsigned count, const uint8_t addr[16]);
 

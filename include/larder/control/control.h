@@ -20,9 +20,9 @@ must_check enum err_code control_listen(struct control *c, struct address *addr,
 must_check enum err_code control_listen_socket(struct control *c, struct err *err);
 /* Once a second, in the main loop: figures of the last minute and hour. */
 void control_tick(struct control *c);
-/* Warm requests go to this address: larder's own public listener. */
+/* Warm requests go to this address: larder's own public listener; <is_tls>: it speaks TLS. */
 must_check enum err_code control_set_front(struct control *c, const struct address *addr,
-                                           struct err *err);
+                                           bool is_tls, struct err *err);
 void control_set_ready(struct control *c, bool is_ready); /* what /health/ready says */
 /* Not ready any more; jobs and their streams of events end. Control calls are still answered. */
 void control_drain(struct control *c);

@@ -64,6 +64,11 @@ struct worker_counters {
     _Atomic uint64_t coalesced_waiting; /* now: requests that wait for another's fetch */
     _Atomic uint64_t active;            /* now: requests with a flow (not hits) */
     _Atomic uint64_t clients_gone;      /* clients that left before their answer was complete */
+    _Atomic uint64_t tunnels;           /* connections that left HTTP (answered 101) */
+    _Atomic uint64_t tunnels_open;      /* of them: now */
+    _Atomic uint64_t tls_handshakes;    /* TLS connections begun by clients */
+    _Atomic uint64_t tls_resumed;       /* of them: by a session ticket */
+    _Atomic uint64_t tls_failures;      /* handshakes of clients that came to nothing */
 };
 
 static inline void count_add(_Atomic uint64_t *c, uint64_t n)

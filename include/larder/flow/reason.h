@@ -27,6 +27,7 @@ enum reason {
     REASON_WAIT_TIMEOUT,
     REASON_UNSTORABLE, /* waited, and the answer was another client's own */
     REASON_UPGRADE,
+    REASON_CONDITION,        /* If-Match or If-Unmodified-Since: the app decides */
     REASON_WHILE_REVALIDATE, /* stale, and being refreshed */
     REASON_IF_ERROR,         /* stale, in place of an error */
     REASON_DEADLINE,         /* stale, in place of a slow answer */
@@ -35,6 +36,7 @@ enum reason {
     REASON_REQUEST,   /* its Cache-Control or Pragma: the stored answer is validated */
     REASON_NO_STORE,  /* its Cache-Control: no-store */
     REASON_MAX_STALE, /* stale, as its max-stale allows */
+    REASON_ORIGIN,    /* Origin: what is stored was not asked for with one */
     REASON_RANGE,     /* a part of something that is not stored whole */
     REASON_NOMEM,
     REASON_COUNT

@@ -31,9 +31,11 @@ struct body_plan;
 struct shared {
     const struct config *config;
     struct store *store;
-    struct upstream **upstreams;   /* as config->upstreams */
-    struct route_switch *switches; /* as config->routes */
-    struct body_plan **plans;      /* as config->routes; NULL: nothing in an answer is looked at */
+    struct upstream **upstreams;               /* as config->upstreams */
+    struct tls *listen_tls[CONFIG_LISTEN_MAX]; /* as config->listen; NULL: plain */
+    struct tls *control_tls;                   /* the control listener's; NULL: plain */
+    struct route_switch *switches;             /* as config->routes */
+    struct body_plan **plans; /* as config->routes; NULL: nothing in an answer is looked at */
     struct values *values;
     char warm_token[33]; /* what requests of warm jobs carry, NUL-terminated */
     struct worker **workers;

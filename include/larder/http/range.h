@@ -7,6 +7,7 @@
 #ifndef LARDER_HTTP_RANGE_H
 #define LARDER_HTTP_RANGE_H
 
+#include <larder/base/buf.h>
 #include <larder/http/head.h>
 
 enum range_result {
@@ -26,8 +27,8 @@ struct range_facts {
 enum range_result range_judge(const struct head *request, const struct range_facts *facts,
                               uint64_t *ret_first, uint64_t *ret_last);
 
-/* Reads "bytes 4-9/10"; false where it is anything else, or the length is not told. */
-bool content_range_parse(struct span value, uint64_t *ret_first, uint64_t *ret_last,
-                         uint64_t *ret_length);
+/* Appends the one plain range of a GET without If-Range in its canonical form ("bytes=0-99"), by
+ * which a 206 may be kept; false where there is none. */
+bool range_key(const struct head *request, struct buf *out);
 
 #endif

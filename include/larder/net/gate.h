@@ -23,6 +23,7 @@ struct evbuffer;
 struct event_base;
 struct evhttp;
 struct gate;
+struct tls;
 struct gates; /* all the gates of one worker */
 
 enum gate_verdict {
@@ -40,6 +41,8 @@ struct gate_ops {
     void (*on_request)(void *arg, struct gate *g, const struct head *h);
     /* A head was refused with <status>: for log and counters. */
     void (*on_refused)(void *arg, struct gate *g, unsigned status, const char *why);
+    /* A TLS handshake is over: <failure> is NULL, or says why it came to nothing. */
+    void (*on_handshake)(void *arg, struct gate *g, bool is_resumed, const char *failure);
 };
 
 /* What a taken request is told. */
@@ -49,14 +52,16 @@ struct gate_flow_ops {
     void (*on_gone)(void *flow);    /* the client is gone, and the gate with it */
 };
 
+/* With <tls> (which outlives it, and may be NULL) clients speak TLS. */
 struct gates *gates_new(struct event_base *base, struct evhttp *http, const struct config *config,
-                        const struct gate_ops *ops, void *arg, bool is_control);
+                        struct tls *tls, const struct gate_ops *ops, void *arg, bool is_control);
 void gates_drain(struct gates *gs); /* no keep-alive from now on; idle connections are closed */
 unsigned gates_count(const struct gates *gs);
 void gates_free(struct gates *gs); /* after evhttp_free() */
 
-struct span gate_peer(const struct gate *g);         /* "127.0.0.1" or "::1" */
-bool gate_is_local(const struct gate *g);            /* it came by a Unix socket */
+struct span gate_peer(const struct gate *g); /* "127.0.0.1" or "::1" */
+bool gate_is_local(const struct gate *g);    /* it came by a Unix socket */
+bool gate_is_tls(const struct gate *g);
 const uint8_t *gate_peer_addr(const struct gate *g); /* 16 bytes, IPv4 mapped */
 bool gate_must_close(const struct gate *g);          /* this answer is the connection's last */
 uint64_t gate_started_us(const struct gate *g);      /* mono_now_us of the head's arrival */
@@ -78,6 +83,16 @@ void gate_body_start(struct gate *g, uint64_t limit);
 struct evbuffer *gate_body(struct gate *g); /* decoded bytes; take them out to go on */
 enum body_state gate_body_state(const struct gate *g);
 void gate_body_taken(struct gate *g); /* bytes were taken out of gate_body(): read on */
+
+/* The request's body is whole and its answer's head (101) was written: the connection leaves HTTP
+ * (RFC 9110 section 7.8). From now on gate_body() is what the client sends, as it comes, first what
+ * it had sent behind its request; BODY_WHOLE says that it has ended its side. What is written goes
+ * out as it is. The gate keeps no deadline until gate_finish() or gate_abort(). */
+void gate_tunnel_start(struct gate *g);
+/* Nothing more will be written: the client is told so once all has left, and may go on sending. */
+void gate_tunnel_end_output(struct gate *g);
+/* The connection has broken: nothing can be written, but what came may still be taken. */
+bool gate_tunnel_is_cut(const struct gate *g);
 
 /* Queues reply bytes. The second moves all of <from>. */
 void gate_write(struct gate *g, const void *p, size_t len);

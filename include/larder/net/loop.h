@@ -22,10 +22,11 @@ void loop_run(struct loop *l);  /* until loop_stop() */
 void loop_stop(struct loop *l); /* from its own thread: a letter can bring it there */
 
 /* Listens on <addr> with SO_REUSEPORT; where its port is 0 the system's choice is written into it,
- * so that the next loop listens on the same. */
+ * so that the next loop listens on the same. With <tls> clients speak TLS; NULL: plain. */
 must_check enum err_code loop_listen(struct loop *l, struct address *addr,
-                                     const struct config *config, const struct gate_ops *ops,
-                                     void *arg, bool is_control, struct err *err);
+                                     const struct config *config, struct tls *tls,
+                                     const struct gate_ops *ops, void *arg, bool is_control,
+                                     struct err *err);
 /* Listens for control calls on a Unix socket at <path> with file permissions <mode>. A socket that
  * an earlier run has left behind is removed first. */
 must_check enum err_code loop_listen_socket(struct loop *l, const char *path, unsigned mode,

@@ -20,6 +20,7 @@ struct evbuffer;
 struct event_base;
 struct upstream_pool;
 struct exchange;
+struct tls;
 
 enum upstream_error {
     UPSTREAM_OK,
@@ -33,6 +34,9 @@ enum upstream_error {
     UPSTREAM_BAD_ANSWER,      /* not HTTP, or not to be read in one way only: 502 */
     UPSTREAM_TOO_LARGE,       /* its head is over the limit: 502 */
     UPSTREAM_STOPPED,         /* larder is shutting down */
+    UPSTREAM_TLS_CERTIFICATE, /* its certificate is not to be trusted: 502 */
+    UPSTREAM_TLS_ALERT,       /* it ended the handshake with an alert: 502 */
+    UPSTREAM_TLS_PROTOCOL,    /* no TLS, or none that both speak: 502 */
     UPSTREAM_ERROR_COUNT
 };
 
@@ -43,7 +47,8 @@ unsigned upstream_error_status(enum upstream_error e);  /* 502, 503 or 504 */
 struct exchange_ops {
     /* An interim head (1xx, but not 101), before the final one; valid in this call only. */
     void (*on_interim)(void *arg, const struct head *h);
-    /* The final head (never a 1xx); valid until on_end/on_error/cancel. */
+    /* The final head (never a 1xx, but 101 where it was asked for: then exchange_tunnel_start()
+     * must follow); valid until on_end/on_error/cancel. */
     void (*on_head)(void *arg, const struct head *h);
     /* Body bytes have come into exchange_body(), decoded from their framing. */
     void (*on_body)(void *arg);
@@ -66,16 +71,18 @@ struct exchange_request {
     enum exchange_body_kind body_kind;
     struct span body;  /* EXCHANGE_WHOLE_BODY; copied */
     bool body_chunked; /* streamed pieces are sent as chunks; else as they are */
+    bool is_upgrade;   /* may be answered 101; gets a new connection, which is never used again */
     bool is_low; /* gives way: waits behind all others, and leaves half of the connections free */
     uint64_t first_byte_timeout_ms; /* 0: the upstream's */
 };
 
-/* Resolves the servers' names (may block: call it before the loops run). ERR_CONFIG tells which
- * name cannot be resolved. */
+/* Resolves the servers' names and reads the files of TLS (may block: call it before the loops run).
+ * ERR_CONFIG tells which name cannot be resolved, or what is wrong with which file. */
 struct upstream; /* resolved addresses and shared counters of one upstream, for all workers */
 must_check enum err_code upstream_new(const struct upstream_config *config, struct upstream **ret,
                                       struct err *err);
 void upstream_free(struct upstream *u);
+struct tls *upstream_tls(struct upstream *u); /* for tls_reload(); NULL: plain */
 
 struct upstream_pool *upstream_pool_new(struct event_base *base, struct upstream *u);
 /* Ends all exchanges with UPSTREAM_STOPPED, closes all connections. */
@@ -94,6 +101,15 @@ void exchange_send_end(struct exchange *x);
 size_t exchange_send_pending(const struct exchange *x);
 /* Decoded body bytes that have come and were not taken yet. */
 struct evbuffer *exchange_body(struct exchange *x);
+
+/* After a 101, once the request's own body has left: the connection leaves HTTP (RFC 9110 section
+ * 7.8). exchange_send_body() sends bytes as they are; exchange_send_end() ends this direction
+ * alone, when all has left. What the upstream sends comes with on_body, and so does its end; on_end
+ * never follows, and no deadline applies: exchange_cancel() ends it. */
+void exchange_tunnel_start(struct exchange *x);
+bool exchange_tunnel_is_over(const struct exchange *x); /* the upstream has ended its side */
+bool exchange_tunnel_is_cut(const struct exchange *x);  /* it has broken: nothing can be sent */
+
 /* Stops and goes on reading from the upstream (backpressure); between-bytes time stands still. */
 void exchange_pause(struct exchange *x);
 void exchange_resume(struct exchange *x);

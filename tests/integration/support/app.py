@@ -33,6 +33,8 @@ class App:
         if server == "gunicorn":
             command = [PYTHON, "-m", "gunicorn", "-k", "gthread", "--threads", "80", "--workers",
                        "1", "--log-level", "error", "--bind", f"fd://{fd}", f"{module}:app"]
+        elif server == "daphne":
+            command = [PYTHON, "-m", "daphne", "-v", "0", "--fd", str(fd), f"{module}:app"]
         else:
             command = [PYTHON, "-m", "uvicorn", "--log-level", "error", "--fd", str(fd),
                        f"{module}:app"]

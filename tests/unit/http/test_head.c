@@ -140,6 +140,8 @@ static void the_four_forms_of_a_target(void **state)
         {"GET http://[::1]:80/ HTTP/1.1", "/", "/", NULL, "[::1]:80"},
         {"OPTIONS * HTTP/1.1", "*", "*", NULL, "h"},
         {"OPTIONS /a HTTP/1.1", "/a", "/a", NULL, "h"},
+        {"OPTIONS http://other HTTP/1.1", "*", "*", NULL, "other"},
+        {"OPTIONS http://other/ HTTP/1.1", "/", "/", NULL, "other"},
         {"CONNECT other:443 HTTP/1.1", "other:443", "", NULL, "other:443"},
     };
     for (size_t i = 0; i < array_len(cases); i++) {
@@ -195,6 +197,62 @@ static void persistence_follows_version_and_connection(void **state)
         assert_int_equal(t.head.keep_alive, cases[i].keep_alive);
         assert_int_equal(t.head.has_upgrade, cases[i].has_upgrade);
         assert_int_equal(t.head.expect_continue, cases[i].expect_continue);
+    }
+}
+
+static void expectations_are_100_continue_or_not_understood(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *fields;
+        bool is_continue, is_other;
+    } cases[] = {
+        {"", false, false},
+        {"Expect:\r\n", false, false},
+        {"Expect: 100-Continue\r\n", true, false},
+        {"Expect: 100-continue, 100-continue\r\n", true, false},
+        {"Expect: 200-ok\r\n", false, true},
+        {"Expect: 100-continue;a=b\r\n", false, true},
+        {"Expect: 100-continue, x\r\n", true, true},
+        {"Expect: x\r\nExpect: 100-continue\r\n", true, true},
+    };
+    for (size_t i = 0; i < array_len(cases); i++) {
+        cleanup(text_head_fini) struct text_head t;
+        request_with(&t, cases[i].fields);
+        if (t.head.expect_continue != cases[i].is_continue ||
+            t.head.expects_other != cases[i].is_other)
+            fail_msg("case %zu: %s", i, cases[i].fields);
+    }
+    cleanup(text_head_fini) struct text_head old;
+    const char *text = "GET / HTTP/1.0\r\nExpect: x\r\n\r\n";
+    assert_int_equal(parse(text, strlen(text), 256, &old), HEAD_OK);
+    assert_false(old.head.expects_other);
+}
+
+static void a_switch_is_to_what_was_asked_for(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *asked, *answered;
+        bool is_answer;
+    } cases[] = {
+        {"Upgrade: websocket\r\n", "Upgrade: WebSocket\r\n", true},
+        {"Upgrade: a/1, b/2\r\n", "Upgrade: b/2\r\n", true},
+        {"Upgrade: a/1\r\nUpgrade: b/2\r\n", "Upgrade: b/2\r\n", true},
+        {"Upgrade: TLS/1.0\r\n", "Upgrade: TLS/1.0, HTTP/1.1\r\n", true},
+        {"Upgrade: a/1\r\n", "Upgrade: a/2\r\n", false},
+        {"Upgrade: websocket\r\n", "Upgrade: web\r\n", false},
+        {"Upgrade: websocket\r\n", "Upgrade:\r\n", false},
+        {"Upgrade: websocket\r\n", "", false},
+        {"", "Upgrade: websocket\r\n", false},
+    };
+    for (size_t i = 0; i < array_len(cases); i++) {
+        cleanup(text_head_fini) struct text_head request;
+        cleanup(text_head_fini) struct text_head response;
+        request_with(&request, cases[i].asked);
+        response_with(&response, 101, cases[i].answered);
+        if (head_answers_upgrade(&request.head, &response.head) != cases[i].is_answer)
+            fail_msg("case %zu: %s%s", i, cases[i].asked, cases[i].answered);
     }
 }
 
@@ -413,6 +471,8 @@ int main(void)
         cmocka_unit_test(the_four_forms_of_a_target),
         cmocka_unit_test(host_is_needed_once_in_1_1_and_at_most_once_in_1_0),
         cmocka_unit_test(persistence_follows_version_and_connection),
+        cmocka_unit_test(expectations_are_100_continue_or_not_understood),
+        cmocka_unit_test(a_switch_is_to_what_was_asked_for),
         cmocka_unit_test(every_known_field_name_is_found_in_any_case),
         cmocka_unit_test(methods_are_known_by_their_exact_names),
         cmocka_unit_test(lists_are_split_at_commas_outside_of_quotes),

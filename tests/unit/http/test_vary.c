@@ -3,6 +3,14 @@
 
 #include "http-test.h"
 
+static bool names_of(const struct head *response, struct buf *out)
+{
+    cleanup(text_head_fini) struct text_head request;
+    request_with(&request, "");
+    struct vary_case c = {.request = &request.head, .response = response, .is_cors = true};
+    return vary_names(&c, out);
+}
+
 static void names_are_one_sorted_list(void **state)
 {
     (void)state;
@@ -28,7 +36,7 @@ static void names_are_one_sorted_list(void **state)
         char room[256];
         response_with(&t, 200, cases[i].fields);
         buf_init_fixed(&out, room, sizeof(room));
-        if (vary_names(&t.head, &out) != (cases[i].want != NULL))
+        if (names_of(&t.head, &out) != (cases[i].want != NULL))
             fail_msg("case %zu: %s", i, cases[i].fields);
         if (cases[i].want)
             assert_span(buf_span(&out), cases[i].want);
@@ -47,7 +55,7 @@ static void a_list_of_too_many_names_is_as_good_as_a_star(void **state)
         strcat(fields, ",x-0\r\n");
         response_with(&t, 200, fields);
         buf_init_fixed(&out, room, sizeof(room));
-        assert_int_equal(vary_names(&t.head, &out), count == 32);
+        assert_int_equal(names_of(&t.head, &out), count == 32);
     }
 }
 
@@ -58,7 +66,7 @@ static void assert_key(const char *fields, const char *names, const char *want)
     char room[512];
     request_with(&t, fields);
     buf_init_fixed(&out, room, sizeof(room));
-    vary_key(&t.head, span_str(names), &out);
+    vary_key(&t.head, span_str(names), &(struct vary_rules){.language = {NULL, 0}}, &out);
     assert_false(out.failed);
     assert_span(buf_span(&out), want);
 }
@@ -126,6 +134,48 @@ static void accept_encoding_is_a_set(void **state)
     }
 }
 
+static void origins_are_told_apart_where_the_answer_may_depend_on_them(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *request, *response, *want;
+        bool is_cors;
+    } cases[] = {
+        {"", "", "", true},
+        {"Origin: http://a\r\n", "", "origin", true}, /* another origin may be allowed */
+        {"Origin: http://a\r\n", "Access-Control-Allow-Origin: *\r\n", "", true},
+        {"Origin: http://a\r\n", "Access-Control-Allow-Origin: http://a\r\n", "origin", true},
+        {"", "Access-Control-Allow-Origin: http://a\r\n", "origin", true},
+        {"Origin: http://a\r\n", "Vary: origin, A\r\n", "a,origin", true},
+        {"Origin: http://a\r\n", "Access-Control-Allow-Origin: http://a\r\n", "", false},
+    };
+    for (size_t i = 0; i < array_len(cases); i++) {
+        cleanup(text_head_fini) struct text_head request, response;
+        char block[256];
+        struct buf out;
+        request_with(&request, cases[i].request);
+        response_with(&response, 200, cases[i].response);
+        buf_init_fixed(&out, block, sizeof(block));
+        struct vary_case c = {&request.head, &response.head, {NULL, 0}, cases[i].is_cors, false};
+        assert_true(vary_names(&c, &out));
+        assert_span(buf_span(&out), cases[i].want);
+    }
+}
+
+static void names_that_are_known_stay(void **state)
+{
+    (void)state;
+    cleanup(text_head_fini) struct text_head request, response;
+    char block[256];
+    struct buf out;
+    request_with(&request, "");
+    response_with(&response, 200, "Vary: B, Accept\r\n");
+    buf_init_fixed(&out, block, sizeof(block));
+    struct vary_case c = {&request.head, &response.head, SPAN_LIT("a,b,origin"), true, false};
+    assert_true(vary_names(&c, &out));
+    assert_span(buf_span(&out), "a,accept,b,origin");
+}
+
 /* RFC 9110 section 12.5.4: case and white space say nothing; order does, where weights are equal.
  */
 static void accept_language_is_read_without_case_and_space(void **state)
@@ -165,6 +215,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(names_are_one_sorted_list),
+        cmocka_unit_test(origins_are_told_apart_where_the_answer_may_depend_on_them),
+        cmocka_unit_test(names_that_are_known_stay),
         cmocka_unit_test(a_list_of_too_many_names_is_as_good_as_a_star),
         cmocka_unit_test(values_are_normalised_as_lists),
         cmocka_unit_test(accept_encoding_is_a_set),

@@ -1,0 +1,200 @@
+/* What is stored without a flight: an answer to a POST that says it is the target's own (RFC 9110
+ * section 9.3.3), copied while it streams by, and a stored answer that a HEAD has brought news of
+ * (RFC 9111 section 4.3.5). */
+#include "flow.h"
+
+#include <stdlib.h>
+
+struct keep {
+    struct evbuffer *body; /* a copy of what has gone by */
+    struct head head;      /* the request, as a GET */
+    struct lookup l;       /* of that GET */
+    struct freshness fresh;
+    uint64_t began; /* number of the last invalidation: the POST's own counts as before */
+    char key_block[KEY_BYTES_MAX];
+};
+
+void keep_free(struct keep *k)
+{
+    if (!k)
+        return;
+    if (k->body)
+        evbuffer_free(k->body);
+    free(k);
+}
+
+/* Is Content-Location the request's own target, as a path or behind our own origin? */
+static bool is_own_location(const struct head *request, const struct head *response)
+{
+    const struct field *f = head_field(response, FIELD_CONTENT_LOCATION);
+    struct span authority, scheme = SPAN_LIT("://");
+    if (!f)
+        return false;
+    if (span_eq(f->value, request->target))
+        return true;
+    const char *at = f->value.len > 8 ? memmem(f->value.p, 8, scheme.p, scheme.len) : NULL;
+    if (!at)
+        return false;
+    authority = span_of(at + 3, (size_t)(f->value.p + f->value.len - at) - 3);
+    return authority.len == request->host.len + request->target.len &&
+           span_eq_nocase(span_of(authority.p, request->host.len), request->host) &&
+           span_eq(span_of(authority.p + request->host.len, request->target.len), request->target);
+}
+
+static bool judge_head(const struct flow *f, const struct head *response, struct keep *k)
+{
+    struct fresh_case c = {.policy = &f->l.route->fresh,
+                           .request = &k->head,
+                           .response = response,
+                           .needs_lifetime = true,
+                           .has_credentials = lookup_is_personal(f->l.route, f->head),
+                           .now_unix_s = unix_now_ms() / 1000,
+                           .delay_ms = f->upstream_us / 1000};
+    return fresh_judge(&c, &k->fresh) == STORE_YES && k->fresh.lifetime_ms > 0 &&
+           !(k->fresh.flags & FRESH_MUST_VALIDATE);
+}
+
+struct keep *keep_start(const struct flow *f, const struct head *response)
+{
+    const struct route *r = f->l.route;
+    bool is_candidate = r->cached && r->fresh.is_http && f->head->method == METHOD_POST &&
+                        !f->head->has_upgrade && response->status == 200 &&
+                        !head_field(response, FIELD_VARY) && is_own_location(f->head, response);
+    struct keep *k = is_candidate ? calloc(1, sizeof(*k)) : NULL;
+    if (!k)
+        return NULL;
+    k->head = *f->head;
+    k->head.method = METHOD_GET;
+    k->head.method_text = SPAN_LIT("GET");
+    k->l.route = r;
+    k->l.captures = f->l.captures;
+    k->body = evbuffer_new();
+    bool is_good = k->body && judge_head(f, response, k) &&
+                   lookup_build_key(f->w->shared, &k->l, &k->head, span_of(NULL, 0), NULL,
+                                    k->key_block, sizeof(k->key_block)) == KEY_OK;
+    if (!is_good) {
+        keep_free(k);
+        return NULL;
+    }
+    lookup_tags(f->w->shared, &k->l, &k->head, span_of(NULL, 0), NULL);
+    k->began = tag_now(store_tags(f->w->store));
+    return k;
+}
+
+bool keep_add(struct keep *k, struct evbuffer *piece, uint64_t limit)
+{
+    struct evbuffer_iovec v[16];
+    int n = evbuffer_peek(piece, -1, NULL, v, (int)array_len(v));
+    if (evbuffer_get_length(k->body) + evbuffer_get_length(piece) > limit)
+        return false;
+    for (int i = 0; i < n && i < (int)array_len(v); i++)
+        if (evbuffer_add(k->body, v[i].iov_base, v[i].iov_len) != 0)
+            return false;
+    return n <= (int)array_len(v);
+}
+
+void keep_store(struct keep *k, struct worker *w, const struct head *response)
+{
+    struct route_request req = lookup_request(w->shared, &k->l, &k->head, span_of(NULL, 0), NULL);
+    struct judged judged;
+    struct judge j = {.w = w,
+                      .route = k->l.route,
+                      .request_values = &k->l,
+                      .tags = &k->l.tags,
+                      .request = &req,
+                      .response = response,
+                      .body = k->body,
+                      .lifetime_ms = k->fresh.lifetime_ms};
+    judge_answer(&j, &judged);
+    size_t len = evbuffer_get_length(k->body);
+    struct entry_parts parts = {.route = k->l.route->index,
+                                .key = &k->l.key,
+                                .tags = judged.tags,
+                                .tag_count = judged.tag_count,
+                                .tag_text = buf_span(&judged.tag_text),
+                                .began = k->began,
+                                .stored_mono_ms = mono_now_ms(),
+                                .age_at_store_ms = k->fresh.age_ms,
+                                .lifetime_ms = judged.lifetime_ms,
+                                .while_ms = k->fresh.while_ms,
+                                .error_ms = k->fresh.error_ms,
+                                .keep_ms = k->fresh.keep_ms,
+                                .flags = k->fresh.flags,
+                                .body = span_of((const char *)evbuffer_pullup(k->body, -1), len),
+                                .target = k->head.target,
+                                .host = k->head.host,
+                                .value_count = judged.value_count,
+                                .value = judged.value};
+    bool has_cookies = k->l.route->fresh.set_cookie == SET_COOKIE_STORE;
+    struct entry *e =
+        judged.verdict == STORE_YES ? answer_entry_new(response, has_cookies, &parts) : NULL;
+    if (e && store_put(w->store, e, NULL, mono_now_ms()) == ERR_OK)
+        count(&w->routes[k->l.route->index].stored);
+    entry_unref(e);
+    judged_fini(&judged);
+}
+
+/* --- news by HEAD --- */
+
+static struct entry *updated(const struct lookup *l, const struct head *request,
+                             const struct entry *e, const struct head *news)
+{
+    struct merged m;
+    struct freshness fresh;
+    if (validate_merge(e, news, &m) != ERR_OK)
+        return NULL;
+    struct head as_get = *request;
+    as_get.method = METHOD_GET;
+    struct fresh_case c = {.policy = &l->route->fresh,
+                           .request = &as_get,
+                           .response = m.head,
+                           .has_credentials = lookup_is_personal(l->route, request),
+                           .now_unix_s = unix_now_ms() / 1000};
+    struct entry_parts parts = {.route = e->route,
+                                .key = &e->key,
+                                .tags = e->tags,
+                                .tag_count = e->tag_count,
+                                .tag_text = e->tag_text,
+                                .began = e->began,
+                                .stored_mono_ms = mono_now_ms(),
+                                .fetch_us = e->fetch_us,
+                                .body = e->body,
+                                .target = e->target,
+                                .host = e->host,
+                                .is_refetchable = e->is_refetchable,
+                                .is_for_any_origin = e->is_for_any_origin,
+                                .value_count = e->value_count,
+                                .value = e->value};
+    struct entry *ret = NULL;
+    if (fresh_judge(&c, &fresh) == STORE_YES) {
+        parts.age_at_store_ms = fresh.age_ms;
+        parts.lifetime_ms = fresh.lifetime_ms;
+        parts.overdue_ms = fresh.overdue_ms;
+        parts.while_ms = fresh.while_ms;
+        parts.error_ms = fresh.error_ms;
+        parts.keep_ms = fresh.keep_ms;
+        parts.flags = fresh.flags;
+        ret = answer_entry_new(m.head, l->route->fresh.set_cookie == SET_COOKIE_STORE, &parts);
+    }
+    merged_fini(&m);
+    return ret;
+}
+
+void keep_head_news(struct worker *w, const struct lookup *l, const struct head *request,
+                    const struct head *news)
+{
+    struct entry *e = NULL;
+    bool is_gone = news->status == 404 || news->status == 410;
+    if (!l->route->fresh.is_http || (news->status != 200 && !is_gone))
+        return;
+    (void)lookup_find(w, l, request, LOOKUP_KEPT, &e);
+    if (!e)
+        return;
+    bool is_same = !is_gone && validate_is_same(e, news) &&
+                   (!news->has_content_length || news->content_length == e->body.len);
+    struct entry *new_entry = is_same ? updated(l, request, e, news) : NULL;
+    if (!new_entry || store_put(w->store, new_entry, e, mono_now_ms()) != ERR_OK)
+        store_drop(w->store, e);
+    entry_unref(new_entry);
+    entry_unref(e);
+}
