@@ -379,7 +379,6 @@ def test_a_variant_that_varies_by_more_than_another(site):
     assert site.ask(path, [("Foo", "2"), ("Bar", "b")]).body == b"answer 3"
 
 
-@pytest.mark.xfail(strict=True, reason="the marker lives as long as the variant stored last")
 def test_a_variant_outlives_another_that_was_stored_after_it(site):
     path = site.path(Reply([FRESH, ("Vary", "Foo")]), Reply([cc("max-age=1"), ("Vary", "Foo")]))
     site.ask(path, [("Foo", "1")])
