@@ -362,6 +362,22 @@ def test_vary_names_the_fields_that_choose(site, vary, first, then, becomes):
     assert answer == becomes
 
 
+@pytest.mark.parametrize("first, language, then, becomes", [
+    ("de", "de", "de, en;q=0.5", "cached"), ("de, en;q=0.5", "de", "de", "cached"),
+    ("de", "de", "fr;q=0.3, DE;q=0.4", "cached"), ("fr", "en", "en", "cached"),
+    ("fr, en;q=0.5", "en", "en", "cached"),
+    ("fr", "en", "fr, de;q=0.9", "asked"),  # there may be a German answer
+    ("de", "de", "de, en", "asked"), ("de", "de", "*", "asked"), ("de", "de", "en", "asked"),
+    ("de", "de", "de;q=0, en", "asked"), ("de", "de", "de-AT, de;q=0.9", "asked"),
+    ("de", None, "de, en;q=0.5", "asked"), ("de", "de, en", "de, en;q=0.5", "asked"),
+    ("de", "de", "de;q=x", "asked"), ("de", "de", "", "asked")])
+def test_an_answer_in_the_language_that_is_liked_best_will_do(site, first, language, then, becomes):
+    said = [("Content-Language", language)] if language else []
+    fields = [FRESH, ("Vary", "Accept-Language"), *said]
+    assert site.twice(fields, first=[("Accept-Language", first)],
+                      then=[("Accept-Language", then)]) == becomes
+
+
 def test_variants_live_side_by_side(site):
     path = site.path(Reply([FRESH, ("Vary", "Foo")]))
     for _ in range(2):

@@ -16,14 +16,14 @@ def date(offset_s=0):
     return formatdate(time.time() + offset_s, usegmt=True)
 
 
+def dated(fields):
+    """Numbers in fields that hold dates are seconds from now."""
+    return [(name, date(value) if isinstance(value, int) and name.lower() in DATES else value)
+            for name, value in fields]
+
+
 def lines(fields):
-    """Fields as text. Numbers in fields that hold dates are seconds from now."""
-    text = ""
-    for name, value in fields:
-        if isinstance(value, int) and name.lower() in DATES:
-            value = date(value)
-        text += f"{name}: {value}\r\n"
-    return text
+    return "".join(f"{name}: {value}\r\n" for name, value in dated(fields))
 
 
 class Fields:
@@ -166,6 +166,7 @@ class Site:
     def twice(self, fields, status=200, first=(), then=(), under=""):
         """What becomes of a second request: "cached", "asked" (as if for the first time) or
         "validated". The app always answers the same fields, and 304 if it is asked that."""
+        fields = dated(fields)  # the same Last-Modified both times
         path = self.path(Reply(fields, status), Reply(fields, 304), under=under)
         self.ask(path, first)
         count = len(self.asked(path))
