@@ -333,3 +333,32 @@ struct entry *answer_entry_new(const struct head *h, bool has_cookies, struct en
     parts->is_etag_ours = !head_field(h, FIELD_ETAG);
     return entry_new(parts);
 }
+
+/* "/HOST", of "//HOST" or of JSON's "\\/\\/HOST". */
+static bool has_host(struct span text, struct span host)
+{
+    const char *p = text.p, *end = text.p + text.len;
+    while (p && p < end && (p = memmem(p, (size_t)(end - p), host.p, host.len))) {
+        if (p > text.p && p[-1] == '/')
+            return true;
+        p++;
+    }
+    return false;
+}
+
+/* Apps build absolute URLs of the Host that they are asked by: what one client calls the app must
+ * not be where others are sent. Packed bodies cannot be looked into. */
+bool answer_names_host(const struct head *request, const struct head *h, struct evbuffer *body)
+{
+    struct span port, host = span_split(request->host, ':', &port);
+    if (host.len == 0)
+        return false;
+    if (head_field(h, FIELD_CONTENT_ENCODING))
+        return true;
+    for (unsigned i = 0; i < h->field_count; i++)
+        if (h->fields[i].id != FIELD_ACCESS_CONTROL_ALLOW_ORIGIN &&
+            has_host(h->fields[i].value, host))
+            return true;
+    size_t len = evbuffer_get_length(body);
+    return len && has_host(span_of((const char *)evbuffer_pullup(body, -1), len), host);
+}

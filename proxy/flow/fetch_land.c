@@ -25,36 +25,6 @@ static struct entry *present_marker(const struct fetch *f, const struct cache_ke
     return NULL;
 }
 
-/* "/HOST", of "//HOST" or of JSON's "\\/\\/HOST". */
-static bool has_host(struct span text, struct span host)
-{
-    const char *p = text.p, *end = text.p + text.len;
-    while (p && p < end && (p = memmem(p, (size_t)(end - p), host.p, host.len))) {
-        if (p > text.p && p[-1] == '/')
-            return true;
-        p++;
-    }
-    return false;
-}
-
-/* Apps build absolute URLs of the Host that they are asked by: what one client calls the app must
- * not be where others are sent. Packed bodies cannot be looked into. */
-static bool answer_names_host(const struct fetch *f)
-{
-    const struct head *h = f->response;
-    struct span port, host = span_split(f->request->host, ':', &port);
-    if (host.len == 0)
-        return false;
-    if (head_field(h, FIELD_CONTENT_ENCODING))
-        return true;
-    for (unsigned i = 0; i < h->field_count; i++)
-        if (h->fields[i].id != FIELD_ACCESS_CONTROL_ALLOW_ORIGIN &&
-            has_host(h->fields[i].value, host))
-            return true;
-    size_t len = evbuffer_get_length(f->body);
-    return len && has_host(span_of((const char *)evbuffer_pullup(f->body, -1), len), host);
-}
-
 /* The names by which the answer varies, with the key it is stored under, and when the last of the
  * other variants is over; false: too long. */
 static bool variant_of(struct fetch *f, mono_ms now, struct variant *v)
@@ -70,10 +40,11 @@ static bool variant_of(struct fetch *f, mono_ms now, struct variant *v)
                           .response = f->response,
                           .known = marker ? marker->body : span_of(NULL, 0),
                           .is_cors = !f->l.route->cors_ignored,
-                          .is_by_host = !f->l.route->key_host && answer_names_host(f)};
-    bool is_plain_part = f->response->status == 206 && !head_field(f->response, FIELD_VARY) &&
-                         !head_field(f->response, FIELD_CONTENT_ENCODING);
-    if (f->response->status == 206) { /* the flight's own key holds its range */
+                          .is_by_host = !f->l.route->key_host &&
+                                        answer_names_host(f->request, f->response, f->body)};
+    bool is_plain_part =
+        !head_field(f->response, FIELD_VARY) && !head_field(f->response, FIELD_CONTENT_ENCODING);
+    if (f->is_part && f->response->status != 200) { /* the flight's own key holds its range */
         *ret_key = *k;
         return is_plain_part && (f->l.route->cors_ignored || !head_field(f->request, FIELD_ORIGIN));
     }
@@ -175,7 +146,8 @@ static struct entry *make_entry(struct fetch *f, const struct cache_key *key, st
         .tag_count = judged->tag_count,
         .tag_text = buf_span(&judged->tag_text),
         .began = flight_began(f->flight),
-        .stored_mono_ms = now,
+        /* to HTTP it ages while its body comes (RFC 9111 section 4.2.3) */
+        .stored_mono_ms = f->l.route->fresh.is_http && f->head_ms ? f->head_ms : now,
         .age_at_store_ms = f->fresh.age_ms,
         .lifetime_ms = judged->lifetime_ms,
         .overdue_ms = f->fresh.overdue_ms,

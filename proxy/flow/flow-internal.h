@@ -120,6 +120,8 @@ void answer_lines_format(const struct answer_lines *l, mono_ms now, struct buf *
 /* Response head for clients, without framing, Age, Cache-Status, Connection and empty line. */
 void answer_head_format(const struct head *h, bool strip_set_cookie, bool for_store,
                         struct buf *out);
+/* Does an answer name the Host that it was asked by, or may it do so? */
+bool answer_names_host(const struct head *request, const struct head *h, struct evbuffer *body);
 /* The whole head of an interim answer. */
 void answer_interim_format(const struct head *h, struct buf *out);
 /* The whole head of a 101. */

@@ -218,6 +218,25 @@ static enum flow_state begin_with(struct flow *f, const struct cache_key *key, b
     }
 }
 
+/* Is the very part stored that is asked for? */
+static bool find_part(struct flow *f)
+{
+    struct buf text;
+    struct cache_key key;
+    struct entry *e = NULL;
+    char block[KEY_BYTES_MAX];
+    buf_init_fixed(&text, block, sizeof(block));
+    if (!lookup_part_key(&f->l, f->head, &text, &key) ||
+        store_lookup(f->w->store, &key, mono_now_ms(), &e) == STORE_MISS)
+        return false;
+    if (!lookup_may_reuse(f->l.route, f->head, e, mono_now_ms())) {
+        entry_unref(e);
+        return false;
+    }
+    f->entry = e;
+    return true;
+}
+
 /* A part of what is not stored whole: kept by its range, and asked for as such. */
 static enum flow_state begin_part(struct flow *f)
 {
@@ -261,6 +280,8 @@ static enum flow_state look_first(struct flow *f)
             f->is_whole_stale = true;
         }
         entry_unref(e);
+        if (cc.flags & CC_ONLY_IF_CACHED && find_part(f))
+            return FLOW_DELIVER;
         if (cc.flags & CC_ONLY_IF_CACHED)
             return flow_fail(f, 504, "only-if-cached",
                              "the request asks for a stored answer only, and there is none");

@@ -3,6 +3,8 @@
  * (RFC 9111 section 4.3.5). */
 #include "flow.h"
 
+#include <larder/http/vary.h>
+
 #include <stdlib.h>
 
 struct keep {
@@ -54,12 +56,23 @@ static bool judge_head(const struct flow *f, const struct head *response, struct
            !(k->fresh.flags & FRESH_MUST_VALIDATE);
 }
 
+/* Is there a field by which a GET might get another answer? */
+static bool is_one_of_several(const struct flow *f, const struct head *response)
+{
+    char block[1024];
+    struct buf names;
+    struct vary_case c = {
+        .request = f->head, .response = response, .is_cors = !f->l.route->cors_ignored};
+    buf_init_fixed(&names, block, sizeof(block));
+    return !vary_names(&c, &names) || names.len > 0;
+}
+
 struct keep *keep_start(const struct flow *f, const struct head *response)
 {
     const struct route *r = f->l.route;
     bool is_candidate = r->cached && r->fresh.is_http && f->head->method == METHOD_POST &&
                         !f->head->has_upgrade && response->status == 200 &&
-                        !head_field(response, FIELD_VARY) && is_own_location(f->head, response);
+                        !is_one_of_several(f, response) && is_own_location(f->head, response);
     struct keep *k = is_candidate ? calloc(1, sizeof(*k)) : NULL;
     if (!k)
         return NULL;
@@ -126,8 +139,10 @@ void keep_store(struct keep *k, struct worker *w, const struct head *response)
                                 .value_count = judged.value_count,
                                 .value = judged.value};
     bool has_cookies = k->l.route->fresh.set_cookie == SET_COOKIE_STORE;
-    struct entry *e =
-        judged.verdict == STORE_YES ? answer_entry_new(response, has_cookies, &parts) : NULL;
+    bool is_of_host = !k->l.route->key_host && answer_names_host(&k->head, response, k->body);
+    struct entry *e = judged.verdict == STORE_YES && !is_of_host
+                          ? answer_entry_new(response, has_cookies, &parts)
+                          : NULL;
     if (e && store_put(w->store, e, NULL, mono_now_ms()) == ERR_OK)
         count(&w->routes[k->l.route->index].stored);
     entry_unref(e);
@@ -190,11 +205,15 @@ void keep_head_news(struct worker *w, const struct lookup *l, const struct head 
     (void)lookup_find(w, l, request, LOOKUP_KEPT, &e);
     if (!e)
         return;
+    const struct field *vary = head_field(news, FIELD_VARY);
     bool is_same = !is_gone && validate_is_same(e, news) &&
-                   (!news->has_content_length || news->content_length == e->body.len);
+                   (!news->has_content_length || news->content_length == e->body.len) &&
+                   (!vary || span_eq(vary->value, validate_stored_field(e, SPAN_LIT("vary"))));
     struct entry *new_entry = is_same ? updated(l, request, e, news) : NULL;
-    if (!new_entry || store_put(w->store, new_entry, e, mono_now_ms()) != ERR_OK)
+    if (!is_same)
         store_drop(w->store, e);
+    else if (new_entry) /* else this request's own affair: what is stored stays as it is */
+        (void)store_put(w->store, new_entry, e, mono_now_ms());
     entry_unref(new_entry);
     entry_unref(e);
 }

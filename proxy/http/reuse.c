@@ -24,6 +24,9 @@ bool reuse_is_allowed(const struct cache_control *request, const struct reuse_fa
         return false;
     if (request->flags & CC_HAS_MAX_AGE && facts->age_s > request->max_age_s)
         return false;
+    /* section 5.2.1.1: who names an age wants nothing stale, unless he says so */
+    if (request->flags & CC_HAS_MAX_AGE && facts->ttl_s < 0)
+        return is_stale_allowed(request, facts);
     if (request->flags & CC_HAS_MIN_FRESH && facts->ttl_s < (int64_t)request->min_fresh_s)
         return false;
     return facts->is_fresh || is_stale_allowed(request, facts);

@@ -346,7 +346,6 @@ def test_age_is_generated_and_grows(site):
         assert least <= int(answer.get("Age")) < least + 10
 
 
-@pytest.mark.xfail(strict=True, reason="the time that the body took counts for nothing")
 def test_the_time_that_a_body_takes_is_part_of_the_age(site):
     """RFC 9111 section 4.2.3: it is either delay or residence."""
     gate, clock = threading.Event(), site.path(Reply([FRESH]))
