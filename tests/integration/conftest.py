@@ -9,6 +9,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
 from support.app import App  # noqa: E402
 from support.larder import Larder, Refused  # noqa: E402
+from support.tls import Authority  # noqa: E402
 
 
 @pytest.fixture
@@ -77,3 +78,14 @@ def moody_app(moody_process):
 def school_app(school_process):
     school_process.reset()
     return school_process
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory):
+    return Authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture(scope="session")
+def pair(authority):
+    """A certificate for a.test and for loopback."""
+    return authority.issue("DNS:a.test", "IP:127.0.0.1")
