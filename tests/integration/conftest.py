@@ -10,6 +10,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from support.app import App  # noqa: E402
 from support.larder import Larder, Refused  # noqa: E402
 from support.script import site_of  # noqa: E402
+from support.tls import Authority  # noqa: E402
 
 
 @pytest.fixture
@@ -109,3 +110,12 @@ def live_desk(request):
     process = request.getfixturevalue(f"desk_{request.param}_process")
     process.reset()
     return process
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory):
+    return Authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture(scope="session")
+def pair(authority):
+    """A certificate for a.test and for loopback."""
+    return authority.issue("DNS:a.test", "IP:127.0.0.1")

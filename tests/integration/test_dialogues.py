@@ -10,7 +10,6 @@ import time
 
 import pytest
 
-from support.tls import Authority
 from test_caching import config
 
 THREADS, DIALOGUES = 8, 30
@@ -70,14 +69,8 @@ def dialogue(r, larder, context):
             s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory):
-    return Authority(tmp_path_factory.mktemp("dialogues"))
-
-
 @pytest.mark.parametrize("over", ["plain", "TLS", "TLS on both sides"])
-def test_random_dialogues_leave_nothing_behind(larder_factory, flask_app, authority, over):
-    pair = authority.issue("DNS:a.test", "IP:127.0.0.1")
+def test_random_dialogues_leave_nothing_behind(larder_factory, flask_app, authority, pair, over):
     listener = {"address": "127.0.0.1:0", "tls": {"certificates": [pair.config()]}}
     upstreams = {"app": {"server": f"127.0.0.1:{flask_app.port}"}}
     if over == "TLS on both sides":
