@@ -85,6 +85,7 @@ static void copy_numbers(struct entry *e, const struct entry_parts *p)
     e->stored_mono_ms = p->stored_mono_ms;
     e->age_at_store_ms = p->age_at_store_ms;
     e->lifetime_ms = p->lifetime_ms;
+    e->overdue_ms = p->overdue_ms;
     e->while_ms = p->while_ms;
     e->error_ms = p->error_ms;
     e->keep_ms = p->keep_ms;
@@ -142,8 +143,15 @@ void entry_unrefp(struct entry **e)
 static mono_ms stale_from(const struct entry *e)
 {
     mono_ms expires = e->stored_mono_ms + e->lifetime_ms;
+    expires -= e->overdue_ms < expires ? e->overdue_ms : expires;
     mono_ms soft = atomic_load_explicit(&e->soft_ms, memory_order_relaxed);
     return soft && soft < expires ? soft : expires;
+}
+
+/* What came stale is kept from then on. */
+static mono_ms kept_from(const struct entry *e, mono_ms stale)
+{
+    return stale > e->stored_mono_ms ? stale : e->stored_mono_ms;
 }
 
 enum entry_use entry_use_at(const struct entry *e, mono_ms now)
@@ -155,7 +163,7 @@ enum entry_use entry_use_at(const struct entry *e, mono_ms now)
         return ENTRY_STALE_WHILE;
     if (now < from + e->error_ms)
         return ENTRY_STALE_ERROR;
-    return now < from + e->keep_ms ? ENTRY_KEPT : ENTRY_OVER;
+    return now < kept_from(e, from) + e->keep_ms ? ENTRY_KEPT : ENTRY_OVER;
 }
 
 static uint64_t stale_window(const struct entry *e)
@@ -165,8 +173,10 @@ static uint64_t stale_window(const struct entry *e)
 
 mono_ms entry_over_ms(const struct entry *e)
 {
-    uint64_t window = stale_window(e);
-    return e->stored_mono_ms + e->lifetime_ms + (e->keep_ms > window ? e->keep_ms : window);
+    mono_ms expires = e->stored_mono_ms + e->lifetime_ms;
+    mono_ms begins = expires - (e->overdue_ms < expires ? e->overdue_ms : expires);
+    mono_ms stale = begins + stale_window(e), kept = kept_from(e, begins) + e->keep_ms;
+    return stale > kept ? stale : kept;
 }
 
 bool entry_is_shareable(const struct entry *e)
@@ -181,7 +191,7 @@ bool entry_has_validator(const struct entry *e)
 
 bool entry_may_hide_error(const struct entry *e, mono_ms now)
 {
-    return now < stale_from(e) + stale_window(e);
+    return !(e->flags & FRESH_MUST_VALIDATE) && now < stale_from(e) + stale_window(e);
 }
 
 uint64_t entry_age_s(const struct entry *e, mono_ms now)

@@ -129,11 +129,11 @@ enum store_result store_peek(struct store *s, const struct cache_key *key, mono_
     struct entry *e = shard_find(sh, key);
     if (e && e->kind != ENTRY_PASS && !entry_is_dead(s, e)) {
         enum entry_use how = entry_use_at(e, now);
-        rc = how == ENTRY_OVER             ? STORE_MISS
-             : e->kind == ENTRY_VARY       ? STORE_VARY
-             : how == ENTRY_FRESH          ? STORE_HIT
-             : how == ENTRY_STALE_WHILE    ? STORE_STALE
-                                           : STORE_KEPT;
+        rc = how == ENTRY_OVER          ? STORE_MISS
+             : e->kind == ENTRY_VARY    ? STORE_VARY
+             : how == ENTRY_FRESH       ? STORE_HIT
+             : how == ENTRY_STALE_WHILE ? STORE_STALE
+                                        : STORE_KEPT;
         if (rc != STORE_MISS)
             *ret_entry = entry_ref(e);
     }

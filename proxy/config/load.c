@@ -102,6 +102,8 @@ static const char *const levels[] = {"error", "warn", "info", "debug", NULL};
 _Static_assert(LOG_LEVEL_ERROR == 0 && LOG_LEVEL_DEBUG == 3, "the words are in the enum's order");
 _Static_assert(sizeof(enum log_level) == sizeof(unsigned), "a MEMBER_CHOICE is an unsigned");
 
+static const char *const drop_pass[] = {"drop", "pass", NULL};
+
 static const struct member log_members[] = {
     {.name = "level",
      .type = MEMBER_CHOICE,
@@ -203,6 +205,14 @@ static const struct member limits_members[] = {
      .max = 64 << 20,
      .fallback = "64KiB",
      .doc = "largest body that a key is made from; larger ones pass, not cached"},
+    {.name = "underscore_fields",
+     .type = MEMBER_FLAG,
+     .offset = AT(limits.passes_underscores),
+     .words = drop_pass,
+     .fallback = "drop",
+     .doc =
+         "request fields with _ in their name: WSGI apps cannot tell X_Real_IP from X-Real-IP, so "
+         "they are not sent upstream; pass: the apps can"},
     {.name = "head_timeout",
      .type = MEMBER_DURATION,
      .offset = AT(limits.head_timeout_ms),

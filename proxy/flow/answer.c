@@ -57,9 +57,13 @@ void answer_lines_format(const struct answer_lines *l, mono_ms now, struct buf *
 {
     if (l->shape->start.len)
         add_part_lines(l->shape, out);
-    buf_add_str(out, "Age: ");
-    buf_add_u64(out, entry_age_s(l->entry, now));
-    buf_add_str(out, "\r\nCache-Status: larder; ");
+    uint64_t age_s = entry_age_s(l->entry, now);
+    if (!l->is_first || age_s) { /* RFC 9111 section 5.1: Age says that it comes out of a cache */
+        buf_add_str(out, "Age: ");
+        buf_add_u64(out, age_s);
+        buf_add_str(out, "\r\n");
+    }
+    buf_add_str(out, "Cache-Status: larder; ");
     if (l->cache_status.len) {
         buf_add_span(out, l->cache_status);
     } else {
@@ -126,6 +130,15 @@ static bool is_ours(const struct field *f, bool for_store)
     }
 }
 
+/* "2, 2" is one number, and is written so (RFC 9110 section 8.6). */
+static void add_length(const struct head *h, const struct field *f, struct buf *out)
+{
+    buf_add_span(out, f->name);
+    buf_add_str(out, ": ");
+    buf_add_u64(out, h->content_length);
+    buf_add_str(out, "\r\n");
+}
+
 void answer_head_format(const struct head *h, bool strip_set_cookie, bool for_store,
                         struct buf *out)
 {
@@ -139,7 +152,10 @@ void answer_head_format(const struct head *h, bool strip_set_cookie, bool for_st
         if (f->id == FIELD_CONTENT_LENGTH &&
             (h->status == 204 || f != head_field(h, FIELD_CONTENT_LENGTH)))
             continue;
-        add_line(out, f->name, f->value);
+        if (f->id == FIELD_CONTENT_LENGTH && h->has_content_length)
+            add_length(h, f, out);
+        else
+            add_line(out, f->name, f->value);
     }
     if (!head_field(h, FIELD_DATE))
         add_date(out); /* RFC 9110 section 6.6.1 */
@@ -215,9 +231,8 @@ static bool is_not_modified(const struct head *request, const struct entry *e)
 static enum range_result range_of(const struct head *request, const struct entry *e,
                                   uint64_t *ret_first, uint64_t *ret_last)
 {
-    struct range_facts facts = {.etag = e->etag,
-                                .last_modified_unix_s = e->last_modified_unix_s,
-                                .length = e->body.len};
+    struct range_facts facts = {
+        .etag = e->etag, .last_modified_unix_s = e->last_modified_unix_s, .length = e->body.len};
     if (e->status != 200)
         return RANGE_WHOLE;
     return range_judge(request, &facts, ret_first, ret_last);

@@ -143,8 +143,8 @@ static bool take_confirmation(struct fetch *f, const struct head *h)
     f->response = f->merged.head;
     count(&fetch_counters(f)->revalidated);
     struct span body = f->old->body;
-    if (body.len && evbuffer_add_reference(f->body, body.p, body.len, release_entry,
-                                           entry_ref(f->old)) != 0) {
+    if (body.len &&
+        evbuffer_add_reference(f->body, body.p, body.len, release_entry, entry_ref(f->old)) != 0) {
         entry_unref(f->old);
         return false;
     }

@@ -25,6 +25,36 @@ static struct entry *present_marker(const struct fetch *f, const struct cache_ke
     return NULL;
 }
 
+/* "/HOST", of "//HOST" or of JSON's "\\/\\/HOST". */
+static bool has_host(struct span text, struct span host)
+{
+    const char *p = text.p, *end = text.p + text.len;
+    while (p && p < end && (p = memmem(p, (size_t)(end - p), host.p, host.len))) {
+        if (p > text.p && p[-1] == '/')
+            return true;
+        p++;
+    }
+    return false;
+}
+
+/* Apps build absolute URLs of the Host that they are asked by: what one client calls the app must
+ * not be where others are sent. Packed bodies cannot be looked into. */
+static bool answer_names_host(const struct fetch *f)
+{
+    const struct head *h = f->response;
+    struct span port, host = span_split(f->request->host, ':', &port);
+    if (host.len == 0)
+        return false;
+    if (head_field(h, FIELD_CONTENT_ENCODING))
+        return true;
+    for (unsigned i = 0; i < h->field_count; i++)
+        if (h->fields[i].id != FIELD_ACCESS_CONTROL_ALLOW_ORIGIN &&
+            has_host(h->fields[i].value, host))
+            return true;
+    size_t len = evbuffer_get_length(f->body);
+    return len && has_host(span_of((const char *)evbuffer_pullup(f->body, -1), len), host);
+}
+
 /* The names by which the answer varies, with the key it is stored under, and when the last of the
  * other variants is over; false: too long. */
 static bool variant_of(struct fetch *f, mono_ms now, struct variant *v)
@@ -39,7 +69,8 @@ static bool variant_of(struct fetch *f, mono_ms now, struct variant *v)
     struct vary_case c = {.request = f->request,
                           .response = f->response,
                           .known = marker ? marker->body : span_of(NULL, 0),
-                          .is_cors = !f->l.route->cors_ignored};
+                          .is_cors = !f->l.route->cors_ignored,
+                          .is_by_host = !f->l.route->key_host && answer_names_host(f)};
     bool is_plain_part = f->response->status == 206 && !head_field(f->response, FIELD_VARY) &&
                          !head_field(f->response, FIELD_CONTENT_ENCODING);
     if (f->response->status == 206) { /* the flight's own key holds its range */
@@ -137,29 +168,29 @@ static struct entry *make_entry(struct fetch *f, const struct cache_key *key, st
                                 const struct judged *judged, mono_ms now)
 {
     struct span no_span = span_of(NULL, 0);
-    struct entry_parts parts = {.route = f->l.route->index,
-                                .key = key,
-                                .tags = judged->tags,
-                                .tag_count = judged->tag_count,
-                                .tag_text = buf_span(&judged->tag_text),
-                                .began = flight_began(f->flight),
-                                .stored_mono_ms = now,
-                                .age_at_store_ms = f->fresh.age_ms,
-                                .lifetime_ms = judged->lifetime_ms,
-                                .while_ms = f->fresh.while_ms,
-                                .error_ms = f->fresh.error_ms,
-                                .keep_ms = f->fresh.keep_ms,
-                                .flags = f->fresh.flags,
-                                .fetch_us = f->wait_us,
-                                .body = body,
-                                .target =
-                                    has_secret_target(f->l.route) ? no_span : f->request->target,
-                                .host = f->request->host,
-                                .is_for_any_origin = f->l.route->cors_ignored ||
-                                                     vary_allows_any_origin(f->response),
-                                .is_refetchable = is_refetchable(f),
-                                .value_count = judged->value_count,
-                                .value = judged->value};
+    struct entry_parts parts = {
+        .route = f->l.route->index,
+        .key = key,
+        .tags = judged->tags,
+        .tag_count = judged->tag_count,
+        .tag_text = buf_span(&judged->tag_text),
+        .began = flight_began(f->flight),
+        .stored_mono_ms = now,
+        .age_at_store_ms = f->fresh.age_ms,
+        .lifetime_ms = judged->lifetime_ms,
+        .overdue_ms = f->fresh.overdue_ms,
+        .while_ms = f->fresh.while_ms,
+        .error_ms = f->fresh.error_ms,
+        .keep_ms = f->fresh.keep_ms,
+        .flags = f->fresh.flags,
+        .fetch_us = f->wait_us,
+        .body = body,
+        .target = has_secret_target(f->l.route) ? no_span : f->request->target,
+        .host = f->request->host,
+        .is_for_any_origin = f->l.route->cors_ignored || vary_allows_any_origin(f->response),
+        .is_refetchable = is_refetchable(f),
+        .value_count = judged->value_count,
+        .value = judged->value};
     bool has_cookies = f->l.route->fresh.set_cookie == SET_COOKIE_STORE;
     return answer_entry_new(f->response, has_cookies, &parts);
 }

@@ -96,8 +96,8 @@ enum store_result lookup_find(struct worker *w, const struct lookup *l, const st
                               enum lookup_depth depth, struct entry **ret_entry);
 /* In mode http: does the request bear credentials of which its key says nothing? */
 bool lookup_is_personal(const struct route *r, const struct head *h);
-/* False: the request has an Origin, and what <e> would say to it is not known: the app decides by it
- * what a browser may read. */
+/* False: the request has an Origin, and what <e> would say to it is not known: the app decides by
+ * it what a browser may read. */
 bool lookup_knows_origin(const struct head *h, const struct entry *e);
 /* In mode http: may <e> answer the request as it is? Its Cache-Control and its credentials have a
  * say. */
@@ -114,6 +114,7 @@ struct answer_lines {
     const struct answer_shape *shape;
     struct span cache_status, id;
     const char *detail; /* behind a hit's status; NULL: none */
+    bool is_first;      /* the upstream has just given it, to this request */
     bool close, keep_alive_10;
 };
 void answer_lines_format(const struct answer_lines *l, mono_ms now, struct buf *out);
@@ -141,7 +142,7 @@ struct forward {
     const struct gate *gate;
     const struct route *route;
     struct span id;
-    bool is_fetch; /* for the cache: the whole answer, without the client's conditions */
+    bool is_fetch;       /* for the cache: the whole answer, without the client's conditions */
     bool is_upgrade;     /* it may be answered 101 */
     bool is_part;        /* ... but for Range: a part is fetched as such */
     bool is_looked_into; /* its body: only encodings that can be unpacked are asked for */

@@ -30,7 +30,8 @@ static const struct {
                    TO(FLOW_LOOKUP) | TO(FLOW_DELIVER) | TO(FLOW_PASS) | TO(FLOW_FAIL) |
                        TO(FLOW_STREAM)},
     [FLOW_PASS] = {"pass", flow_step_pass, TO(FLOW_STREAM) | TO(FLOW_FAIL)},
-    [FLOW_STREAM] = {"stream", flow_step_stream, TO(FLOW_TUNNEL) | TO(FLOW_FAIL) | TO(FLOW_DONE)},
+    [FLOW_STREAM] = {"stream", flow_step_stream,
+                     TO(FLOW_TUNNEL) | TO(FLOW_DELIVER) | TO(FLOW_FAIL) | TO(FLOW_DONE)},
     [FLOW_TUNNEL] = {"tunnel", flow_step_tunnel, TO(FLOW_FAIL) | TO(FLOW_DONE)},
     [FLOW_DELIVER] = {"deliver", flow_step_deliver, TO(FLOW_FAIL) | TO(FLOW_DONE)},
     [FLOW_FAIL] = {"fail", flow_step_fail, TO(FLOW_DONE)},

@@ -62,7 +62,8 @@ struct flow {
     enum flight_outcome landed;
     int landed_error;
     bool is_stored, is_stale;
-    bool is_part; /* a range of something that is not stored whole is fetched */
+    bool is_whole_stale;     /* stale is not what is fetched, but the whole of which a part is */
+    bool is_part;            /* a range of something that is not stored whole is fetched */
     bool is_warm, wants_new; /* a warm job's request; it wants a new answer */
     struct entry *entry, *vary;
     struct entry *stale; /* what may be served if the upstream fails */
@@ -108,6 +109,7 @@ const struct json *flow_json(const struct flow *f);
 enum flow_state flow_step_pass(struct flow *f);
 enum flow_state flow_step_stream(struct flow *f);
 bool flow_start_fetch(struct flow *f, struct flight *flight);
+const char *flow_fwd_word(const struct flow *f); /* RFC 9211 section 2.2: "uri-miss", ... */
 /* The Cache-Status member of an answer that was fetched. */
 void flow_cache_status_format(const struct flow *f, unsigned status, struct buf *out);
 

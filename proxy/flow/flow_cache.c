@@ -176,7 +176,11 @@ static enum flow_state begin_with(struct flow *f, const struct cache_key *key, b
     if (rc == STORE_JOINED) {
         note_miss(f, begun.miss);
         f->waiter = waiter;
-        f->stale = begun.entry;
+        if (begun.entry || !f->is_whole_stale) {
+            entry_unref(f->stale);
+            f->stale = begun.entry;
+            f->is_whole_stale = false;
+        }
         count(&f->w->counters.coalesced_waiting);
         start_waiting(f, false);
         return FLOW_WAIT;
@@ -196,7 +200,11 @@ static enum flow_state begin_with(struct flow *f, const struct cache_key *key, b
     case STORE_LEAD:
     case STORE_ALONE:
         note_miss(f, begun.miss);
-        f->stale = begun.entry;
+        if (begun.entry || !f->is_whole_stale) {
+            entry_unref(f->stale);
+            f->stale = begun.entry;
+            f->is_whole_stale = false;
+        }
         if (rc == STORE_ALONE && !begun.entry) {
             f->reason = REASON_HIT_FOR_MISS;
             count(&c->hit_for_miss);
@@ -228,6 +236,7 @@ static enum flow_state begin_part(struct flow *f)
  * nothing special, the store begins as always. */
 static enum flow_state look_first(struct flow *f)
 {
+    f->is_whole_stale = false;
     struct cache_control cc = {.flags = 0};
     const struct route *r = f->l.route;
     struct entry *e = NULL;
@@ -247,6 +256,10 @@ static enum flow_state look_first(struct flow *f)
     bool is_passed = f->head->method == METHOD_HEAD || head_field(f->head, FIELD_RANGE);
     if (cc.flags & CC_ONLY_IF_CACHED || cc.flags & CC_NO_STORE || is_passed || !is_validated) {
         bool is_personal = e && found != STORE_KEPT;
+        if (is_passed) { /* if the upstream fails, it may do */
+            f->stale = take(e);
+            f->is_whole_stale = true;
+        }
         entry_unref(e);
         if (cc.flags & CC_ONLY_IF_CACHED)
             return flow_fail(f, 504, "only-if-cached",
@@ -284,6 +297,12 @@ enum flow_state flow_begin(struct flow *f)
 bool flow_may_hide_error(struct flow *f)
 {
     if (!f->stale || !entry_may_hide_error(f->stale, mono_now_ms()))
+        return false;
+    if (f->reason == REASON_REQUEST) /* it wants what is confirmed, or nothing */
+        return false;
+    bool is_anothers =
+        lookup_is_personal(f->l.route, f->head) && !(f->stale->flags & FRESH_FOR_AUTHORIZED);
+    if (is_anothers || !lookup_knows_origin(f->head, f->stale))
         return false;
     if (refresh_may_hide_error(f->w, f->l.route))
         return true;

@@ -53,6 +53,7 @@ enum flow_state flow_step_deliver(struct flow *f)
         .cache_status = buf_span(&status),
         .detail = f->reason == REASON_WHILE_REVALIDATE ? reason_name(f->reason) : NULL,
         .id = buf_span(&f->id),
+        .is_first = f->is_led && !f->is_stale,
         .close = close,
         .keep_alive_10 = f->head->minor == 0};
     answer_lines_format(&parts, now, &lines);
@@ -86,6 +87,20 @@ enum flow_state flow_fail_upstream(struct flow *f, enum upstream_error e)
     return flow_fail(f, status, name, f->detail);
 }
 
+/* RFC 9211: was the upstream asked at all? */
+static void add_fwd(const struct flow *f, struct buf *out)
+{
+    if (f->entry && !f->is_led && !f->is_coalesced) {
+        buf_add_str(out, "hit; "); /* of what is stored whole, no part was wanted that it has */
+        return;
+    }
+    if (!f->is_led && !f->is_coalesced && !f->problem.proxy_status)
+        return;
+    buf_add_str(out, "fwd=");
+    buf_add_str(out, flow_fwd_word(f));
+    buf_add_str(out, "; ");
+}
+
 /* RFC 9110 section 10.2.1. */
 static void add_allow(const struct config *c, struct buf *out)
 {
@@ -100,14 +115,20 @@ static void add_allow(const struct config *c, struct buf *out)
 enum flow_state flow_step_fail(struct flow *f)
 {
     struct buf out, status;
-    char block[2048], status_block[320];
+    char block[2048], status_block[640];
     buf_init_fixed(&out, block, sizeof(block));
     buf_init_fixed(&status, status_block, sizeof(status_block));
     if (f->fetch)
         fetch_leave(take(f->fetch));
-    buf_add_str(&status, "X-Request-Id: ");
+    buf_add_str(&status, "Cache-Status: larder; ");
+    add_fwd(f, &status);
+    buf_add_str(&status, "detail=");
+    buf_add_str(&status, f->problem.type);
+    buf_add_str(&status, "\r\nX-Request-Id: ");
     buf_add_span(&status, buf_span(&f->id));
     buf_add_str(&status, "\r\n");
+    if (!f->problem.proxy_status)
+        f->problem.proxy_status = reply_proxy_status(f->problem.status);
     if (f->problem.status == 405)
         add_allow(f->w->config, &status);
     if (f->problem.status == 416)

@@ -4,7 +4,7 @@
 
 #include <stdio.h>
 
-static const char *fwd_word(const struct flow *f)
+const char *flow_fwd_word(const struct flow *f)
 {
     switch (f->reason) {
     case REASON_METHOD:
@@ -36,7 +36,7 @@ static const char *fwd_word(const struct flow *f)
 void flow_cache_status_format(const struct flow *f, unsigned status, struct buf *out)
 {
     buf_add_str(out, "fwd=");
-    buf_add_str(out, fwd_word(f));
+    buf_add_str(out, flow_fwd_word(f));
     buf_add_str(out, "; fwd-status=");
     buf_add_u64(out, status);
     if (f->is_stored) {
@@ -66,10 +66,10 @@ static bool upload_pieces_left(const struct flow *f)
 static const struct entry *validated(const struct flow *f, const struct flight *flight)
 {
     bool is_get = f->head->method == METHOD_GET || f->head->method == METHOD_HEAD;
-    if (f->reason == REASON_ORIGIN) /* it may hold, and yet not be for this origin */
+    if (f->reason == REASON_ORIGIN || f->is_whole_stale) /* it may hold, and yet not be meant */
         return NULL;
     return flight && f->stale && is_get && !f->wants_new && entry_has_validator(f->stale) ? f->stale
-                                                                                        : NULL;
+                                                                                          : NULL;
 }
 
 /* Formats the request's head and starts the exchange; with a flight it is for the cache. */
@@ -111,7 +111,7 @@ bool flow_start_fetch(struct flow *f, struct flight *flight)
         .l = &f->l,
         .client = f,
         .flight = flight,
-        .old = f->stale,
+        .old = f->is_whole_stale ? NULL : f->stale,
         .request_text = gate_head_text(f->gate),
         .is_part = f->is_part,
         .plain_head = buf_span(&plain),
@@ -193,7 +193,7 @@ static bool write_head(struct flow *f)
     buf_init(&out, 512 * 1024);
     answer_head_format(h, false, false, &out);
     buf_add_str(&out, "Cache-Status: larder; ");
-    flow_cache_status_format(f, h->status, &out);
+    flow_cache_status_format(f, f->upstream_status, &out);
     buf_add_str(&out, "\r\nX-Request-Id: ");
     buf_add_span(&out, buf_span(&f->id));
     buf_add_str(&out, "\r\n");
@@ -277,6 +277,13 @@ enum flow_state flow_step_stream(struct flow *f)
             return flow_fail(f, 413, "body-too-large", "the request's body is over the limit");
         return flow_fail(f, 400, "bad-body", "the request's chunked body is malformed");
     }
+    bool has_failed =
+        f->stream_error || (f->stream_head && status_is_failure(f->stream_head->status));
+    if (has_failed && !f->head_written && flow_may_hide_error(f)) {
+        if (f->fetch)
+            fetch_leave(take(f->fetch));
+        return flow_serve_stale(f, REASON_IF_ERROR);
+    }
     if (f->stream_error || f->is_upload_failed)
         return f->head_written ? cut(f) : flow_fail_upstream(f, f->stream_error);
     if (!f->stream_head)
@@ -312,6 +319,7 @@ void flow_on_stream_head(struct flow *f, const struct head *h, enum store_verdic
     f->stream_head = h;
     f->verdict = verdict;
     f->upstream_us = fetch_wait_us(f->fetch);
+    f->upstream_status = fetch_status(f->fetch);
     flow_run(f);
 }
 

@@ -98,12 +98,12 @@ static void add_target(const struct head *h, const struct route *r, struct buf *
     out->failed |= kept.failed;
 }
 
-static void add_framing(bool body_chunked, uint64_t body_bytes, bool has_body, enum method m,
-                        struct buf *out)
+static void add_framing(bool body_chunked, uint64_t body_bytes, bool has_body, bool has_length,
+                        enum method m, struct buf *out)
 {
     if (body_chunked) {
         buf_add_str(out, "Transfer-Encoding: chunked\r\n");
-    } else if (has_body || m == METHOD_POST || m == METHOD_PUT || m == METHOD_PATCH) {
+    } else if (has_body || has_length || m == METHOD_POST || m == METHOD_PUT || m == METHOD_PATCH) {
         buf_add_str(out, "Content-Length: "); /* RFC 9110 section 8.6: a POST without body says 0 */
         buf_add_u64(out, body_bytes);
         buf_add_str(out, "\r\n");
@@ -176,6 +176,10 @@ static bool is_left_out(const struct forward *f, const struct field *field)
         field->id == FIELD_VIA || is_forwarding(field->id) || field->id == FIELD_LARDER_WARM ||
         field_is_hop_by_hop(f->head, field) || is_of_h2c(field))
         return true;
+    /* CGI and WSGI write both as HTTP_X_REAL_IP: what larder says of the client, what the key holds
+       and what is a credential must not have a second spelling */
+    if (!f->config->limits.passes_underscores && memchr(field->name.p, '_', field->name.len))
+        return true;
     if (!f->is_fetch)
         return false;
     /* an answer that is nobody's must not depend on who asks */
@@ -214,6 +218,6 @@ void forward_head_format(const struct forward *f, struct buf *out)
     add_field(out, "X-Request-Id", f->id);
     if (f->is_upgrade)
         add_upgrade(h, out);
-    add_framing(f->body_chunked, f->body_bytes, f->has_body, h->method, out);
+    add_framing(f->body_chunked, f->body_bytes, f->has_body, h->has_content_length, h->method, out);
     buf_add_str(out, "\r\n");
 }

@@ -50,8 +50,8 @@ static bool judge_head(const struct flow *f, const struct head *response, struct
                            .has_credentials = lookup_is_personal(f->l.route, f->head),
                            .now_unix_s = unix_now_ms() / 1000,
                            .delay_ms = f->upstream_us / 1000};
-    return fresh_judge(&c, &k->fresh) == STORE_YES &&
-           k->fresh.lifetime_ms > 0 && !(k->fresh.flags & FRESH_MUST_VALIDATE);
+    return fresh_judge(&c, &k->fresh) == STORE_YES && k->fresh.lifetime_ms > 0 &&
+           !(k->fresh.flags & FRESH_MUST_VALIDATE);
 }
 
 struct keep *keep_start(const struct flow *f, const struct head *response)
@@ -95,8 +95,7 @@ bool keep_add(struct keep *k, struct evbuffer *piece, uint64_t limit)
 
 void keep_store(struct keep *k, struct worker *w, const struct head *response)
 {
-    struct route_request req =
-        lookup_request(w->shared, &k->l, &k->head, span_of(NULL, 0), NULL);
+    struct route_request req = lookup_request(w->shared, &k->l, &k->head, span_of(NULL, 0), NULL);
     struct judged judged;
     struct judge j = {.w = w,
                       .route = k->l.route,
@@ -108,28 +107,27 @@ void keep_store(struct keep *k, struct worker *w, const struct head *response)
                       .lifetime_ms = k->fresh.lifetime_ms};
     judge_answer(&j, &judged);
     size_t len = evbuffer_get_length(k->body);
-    struct entry_parts parts = {
-        .route = k->l.route->index,
-        .key = &k->l.key,
-        .tags = judged.tags,
-        .tag_count = judged.tag_count,
-        .tag_text = buf_span(&judged.tag_text),
-        .began = k->began,
-        .stored_mono_ms = mono_now_ms(),
-        .age_at_store_ms = k->fresh.age_ms,
-        .lifetime_ms = judged.lifetime_ms,
-        .while_ms = k->fresh.while_ms,
-        .error_ms = k->fresh.error_ms,
-        .keep_ms = k->fresh.keep_ms,
-        .flags = k->fresh.flags,
-        .body = span_of((const char *)evbuffer_pullup(k->body, -1), len),
-        .target = k->head.target,
-        .host = k->head.host,
-        .value_count = judged.value_count,
-        .value = judged.value};
+    struct entry_parts parts = {.route = k->l.route->index,
+                                .key = &k->l.key,
+                                .tags = judged.tags,
+                                .tag_count = judged.tag_count,
+                                .tag_text = buf_span(&judged.tag_text),
+                                .began = k->began,
+                                .stored_mono_ms = mono_now_ms(),
+                                .age_at_store_ms = k->fresh.age_ms,
+                                .lifetime_ms = judged.lifetime_ms,
+                                .while_ms = k->fresh.while_ms,
+                                .error_ms = k->fresh.error_ms,
+                                .keep_ms = k->fresh.keep_ms,
+                                .flags = k->fresh.flags,
+                                .body = span_of((const char *)evbuffer_pullup(k->body, -1), len),
+                                .target = k->head.target,
+                                .host = k->head.host,
+                                .value_count = judged.value_count,
+                                .value = judged.value};
     bool has_cookies = k->l.route->fresh.set_cookie == SET_COOKIE_STORE;
-    struct entry *e = judged.verdict == STORE_YES ? answer_entry_new(response, has_cookies, &parts)
-                                                  : NULL;
+    struct entry *e =
+        judged.verdict == STORE_YES ? answer_entry_new(response, has_cookies, &parts) : NULL;
     if (e && store_put(w->store, e, NULL, mono_now_ms()) == ERR_OK)
         count(&w->routes[k->l.route->index].stored);
     entry_unref(e);
@@ -171,6 +169,7 @@ static struct entry *updated(const struct lookup *l, const struct head *request,
     if (fresh_judge(&c, &fresh) == STORE_YES) {
         parts.age_at_store_ms = fresh.age_ms;
         parts.lifetime_ms = fresh.lifetime_ms;
+        parts.overdue_ms = fresh.overdue_ms;
         parts.while_ms = fresh.while_ms;
         parts.error_ms = fresh.error_ms;
         parts.keep_ms = fresh.keep_ms;

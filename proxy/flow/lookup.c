@@ -32,6 +32,9 @@ enum reason lookup_may_share(const struct shared *s, const struct route *r, cons
     bool is_question = h->method == METHOD_POST || h->method == METHOD_QUERY;
     if (h->method != METHOD_GET && h->method != METHOD_HEAD && (!is_question || r->fresh.is_http))
         return REASON_METHOD;
+    /* RFC 9110 section 13.1: whether they hold is the app's to say */
+    if (head_field(h, FIELD_IF_MATCH) || head_field(h, FIELD_IF_UNMODIFIED_SINCE))
+        return REASON_CONDITION;
     return judge_credentials(r, h);
 }
 
@@ -44,8 +47,8 @@ bool lookup_is_personal(const struct route *r, const struct head *h)
 /* Which names an entry varies by is in its key: behind the primary part. */
 static bool is_keyed_by_origin(const struct entry *e)
 {
-    struct span rest = span_of(e->key.text.p + e->key.primary_len,
-                               e->key.text.len - e->key.primary_len);
+    struct span rest =
+        span_of(e->key.text.p + e->key.primary_len, e->key.text.len - e->key.primary_len);
     return rest.len && memmem(rest.p, rest.len, "|origin", 7);
 }
 

@@ -37,6 +37,7 @@ static const struct {
     [REASON_UNSTORABLE] = {"answer-not-shared", "the answer was one client's own; stats' "
                                                 "\"refused\" says why"},
     [REASON_UPGRADE] = {"upgrade", ""},
+    [REASON_CONDITION] = {"condition", ""},
     [REASON_WHILE_REVALIDATE] = {"stale-while-revalidate", ""},
     [REASON_IF_ERROR] = {"stale-if-error", ""},
     [REASON_DEADLINE] = {"deadline", ""},

@@ -15,10 +15,16 @@ static bool is_of_the_body(enum field_id id)
     return id == FIELD_CONTENT_LENGTH || id == FIELD_CONTENT_ENCODING || id == FIELD_CONTENT_RANGE;
 }
 
-/* Via is made anew, and so is an entity tag of our own. */
+/* Via is made anew, and so is an entity tag of our own. News without a Date are of now. */
 static bool is_made(const struct entry *e, enum field_id id)
 {
-    return id == FIELD_VIA || (id == FIELD_ETAG && e->is_etag_ours);
+    return id == FIELD_VIA || id == FIELD_DATE || (id == FIELD_ETAG && e->is_etag_ours);
+}
+
+static bool is_replaced(const struct field *old, const struct head *news)
+{
+    const struct field *f = head_field_named(news, old->name);
+    return f && !is_of_the_body(f->id) && !field_is_hop_by_hop(news, f);
 }
 
 static void add_line(struct buf *out, const struct field *f)
@@ -35,8 +41,7 @@ static void merge(const struct entry *e, const struct head *old, const struct he
     buf_add(out, e->head.p, e->status_line_len);
     for (unsigned i = 0; i < old->field_count; i++) {
         const struct field *f = &old->fields[i];
-        bool is_replaced = !is_of_the_body(f->id) && head_field_named(news, f->name);
-        if (!is_replaced && !is_made(e, f->id))
+        if (!is_replaced(f, news) && !is_made(e, f->id))
             add_line(out, f);
     }
     for (unsigned i = 0; i < news->field_count; i++) {

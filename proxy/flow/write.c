@@ -8,6 +8,7 @@
 #include <larder/flow/explain.h>
 #include <larder/flow/purge.h>
 #include <larder/http/surrogate.h>
+#include <larder/http/uri.h>
 
 struct writing {
     struct purge purge;
@@ -112,23 +113,27 @@ static void apply_routes(struct writing *w, const struct write_rules *rules)
     }
 }
 
-/* The path of a Location: as it is, or behind our own origin; another's is none of ours. */
-static bool own_path(const struct head *h, struct span location, struct span *ret_path)
+/* The path of a Location as the target's own reference (RFC 3986 section 5.2), or behind our own
+ * origin; another's is none of ours. */
+static bool own_path(const struct head *h, struct span location, struct buf *ret_path)
 {
     struct span rest;
-    if (location.len && location.p[0] == '/' && !(location.len > 1 && location.p[1] == '/')) {
-        *ret_path = span_split(location, '?', &rest);
-        return true;
+    location = span_split(span_split(location, '#', &rest), '?', &rest);
+    if (!location.p || location.len == 0)
+        return false;
+    const char *slashes = memmem(location.p, location.len, "//", 2);
+    bool has_authority = slashes && (slashes == location.p || slashes[-1] == ':');
+    if (!has_authority && memchr(location.p, ':', location.len) && location.p[0] != '/')
+        return false; /* mailto: and its like */
+    if (has_authority) {
+        struct span tail = span_of(slashes + 2, (size_t)(location.p + location.len - slashes) - 2);
+        const char *slash = tail.len ? memchr(tail.p, '/', tail.len) : NULL;
+        if (!slash || !span_eq_nocase(span_of(tail.p, (size_t)(slash - tail.p)), h->host))
+            return false;
+        location = span_of(slash, (size_t)(tail.p + tail.len - slash));
     }
-    const char *authority = location.len > 8 ? memmem(location.p, 8, "//", 2) : NULL;
-    if (!authority)
-        return false;
-    struct span tail = span_of(authority + 2, (size_t)(location.p + location.len - authority) - 2);
-    const char *slash = memchr(tail.p, '/', tail.len);
-    if (!slash || !span_eq_nocase(span_of(tail.p, (size_t)(slash - tail.p)), h->host))
-        return false;
-    *ret_path = span_split(span_of(slash, (size_t)(tail.p + tail.len - slash)), '?', &rest);
-    return true;
+    uri_path_resolve(h->path, location, ret_path);
+    return !ret_path->failed;
 }
 
 /* The target as a GET would ask for it. Where the route says nothing, all query strings of its
@@ -151,13 +156,15 @@ static void apply_target(struct writing *w, const struct head *h)
 
 static void apply_rfc(struct writing *w, const struct head *h, const struct head *response)
 {
-    static const char *const fields[] = {"location", "content-location"};
-    struct span path;
+    static const enum field_id fields[] = {FIELD_LOCATION, FIELD_CONTENT_LOCATION};
+    char block[8192];
+    struct buf path;
     apply_target(w, h);
     for (unsigned i = 0; i < array_len(fields); i++) {
-        const struct field *f = head_field_named(response, span_str(fields[i]));
+        const struct field *f = head_field(response, fields[i]);
+        buf_init_fixed(&path, block, sizeof(block));
         if (f && own_path(h, f->value, &path))
-            purge_path(&w->purge, path);
+            purge_path(&w->purge, buf_span(&path));
     }
 }
 
@@ -186,7 +193,8 @@ void write_apply(struct worker *worker, const struct lookup *l, const struct hea
 {
     const struct write_rules *rules = l->route->on_write;
     bool is_accepted = response->status >= 200 && response->status < 400;
-    if (!is_accepted || method_is_safe(h->method) || (l->route->cached && !l->route->fresh.is_http && !rules))
+    if (!is_accepted || method_is_safe(h->method) ||
+        (l->route->cached && !l->route->fresh.is_http && !rules))
         return; /* a cached POST is a question, not a write */
     struct route_request req = lookup_request(worker->shared, l, h, body, json);
     struct template_source source = {.request = &req};

@@ -123,6 +123,8 @@ const char *field_name(enum field_id id)
 
 const struct field *head_field(const struct head *h, enum field_id id)
 {
+    if (!(h->seen >> id & 1))
+        return NULL;
     for (unsigned i = 0; i < h->field_count; i++) {
         if (h->fields[i].id == id)
             return &h->fields[i];

@@ -17,6 +17,7 @@ struct judgement {
     int64_t now_unix_s;
     struct cache_control cc; /* of the field that is obeyed */
     bool is_targeted;        /* it is not Cache-Control itself, and replaces Expires, too */
+    bool is_unsaid;          /* how long, and it may be its client's own */
 };
 
 /* RFC 9213 section 2.2: the first of the targeted fields that is there and can be read. */
@@ -58,8 +59,8 @@ static enum store_verdict judge_kind(const struct judgement *j)
     return is_event_stream(j->response) ? STORE_NO_EVENT_STREAM : STORE_YES;
 }
 
-/* Section 5.2.2.3: must-understand: who knows the status passes over no-store, who does not must not
- * store the answer. */
+/* Section 5.2.2.3: must-understand: who knows the status passes over no-store, who does not must
+ * not store the answer. */
 static bool is_no_store(const struct judgement *j)
 {
     if (j->policy->is_http && j->cc.flags & CC_MUST_UNDERSTAND)
@@ -222,8 +223,7 @@ static bool takes_route_ttl(unsigned status)
 }
 
 /* What the upstream does not say. */
-static enum store_verdict no_lifetime(const struct judgement *j, enum status_rule rule,
-                                      uint64_t *ret_ms)
+static enum store_verdict no_lifetime(struct judgement *j, enum status_rule rule, uint64_t *ret_ms)
 {
     bool may_guess = rule == RULE_HEURISTIC || (j->policy->is_http && j->cc.flags & CC_PUBLIC);
     *ret_ms = 0;
@@ -232,13 +232,15 @@ static enum store_verdict no_lifetime(const struct judgement *j, enum status_rul
     if (may_guess && heuristic_lifetime_ms(j, ret_ms))
         return STORE_YES;
     /* stale from the start: good for being validated */
-    if (rule == RULE_HEURISTIC && can_be_validated(j))
+    if (rule == RULE_HEURISTIC && can_be_validated(j)) {
+        j->is_unsaid = head_field(j->request, FIELD_COOKIE) || j->c->has_credentials;
         return STORE_YES;
+    }
     return rule == RULE_HEURISTIC || takes_route_ttl(j->response->status) ? STORE_NO_TTL
                                                                           : STORE_NO_STATUS;
 }
 
-static enum store_verdict judge_lifetime(const struct judgement *j, uint64_t *ret_ms)
+static enum store_verdict judge_lifetime(struct judgement *j, uint64_t *ret_ms)
 {
     uint64_t ttl_ms;
     enum status_rule rule = rule_for(j->policy, j->response->status, &ttl_ms);
@@ -252,6 +254,14 @@ static enum store_verdict judge_lifetime(const struct judgement *j, uint64_t *re
     return STORE_YES;
 }
 
+static bool are_digits(struct span s)
+{
+    for (size_t i = 0; i < s.len; i++)
+        if (s.p[i] < '0' || s.p[i] > '9')
+            return false;
+    return s.len > 0;
+}
+
 /* Section 5.1: of a list the first member, and nothing where that is no number. */
 static uint64_t age_field_ms(const struct head *response)
 {
@@ -261,9 +271,11 @@ static uint64_t age_field_ms(const struct head *response)
     if (!f)
         return 0;
     struct span first = span_trim(span_split(f->value, ',', &rest));
-    if (!span_parse_u64(first, &age_s))
+    if (!are_digits(first))
         return 0;
-    return (age_s < INT32_MAX ? age_s : INT32_MAX) * 1000;
+    if (!span_parse_u64(first, &age_s) || age_s > INT32_MAX)
+        age_s = INT32_MAX; /* section 1.2.2: for ever */
+    return age_s * 1000;
 }
 
 /* Section 4.2.3. The Date of a slow clock makes it older, that of a fast one changes nothing. A
@@ -330,9 +342,14 @@ enum store_verdict fresh_judge(const struct fresh_case *c, struct freshness *ret
     /* where the answer's word does not count, the route's time begins here */
     uint64_t spent_ms = j.policy->ignore_cache_control ? 0 : f.age_ms;
     f.lifetime_ms = lifetime_ms > spent_ms ? lifetime_ms - spent_ms : 0;
+    f.overdue_ms = spent_ms > lifetime_ms ? spent_ms - lifetime_ms : 0;
     f.flags = is_for_all(&j) || j.policy->share_authorized ? FRESH_FOR_AUTHORIZED : 0;
     f.keep_ms = fresh_has_validator(j.response) ? j.policy->keep_ms : 0;
     judge_stale_windows(&j, &f);
+    if (j.is_unsaid) {
+        f.while_ms = f.error_ms = 0;
+        f.flags |= FRESH_MUST_VALIDATE | FRESH_NEVER_STALE;
+    }
     bool has_windows = j.policy->is_http && (f.while_ms || f.error_ms);
     if (f.lifetime_ms == 0 && !can_be_validated(&j) && !has_windows)
         return STORE_NO_TTL;

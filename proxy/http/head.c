@@ -16,7 +16,7 @@ void reader_init(struct head_reader *r, const char *p, size_t len, size_t limit,
     r->end = p + (r->is_cut ? limit : len);
     r->too_long = "the first line is too long";
     r->h = h;
-    r->seen = r->twice = 0;
+    h->seen = r->twice = 0;
 
     /* Field by field: clearing the whole struct would cost more than reading a head. */
     const struct span none = {NULL, 0};
@@ -126,12 +126,12 @@ static inline enum head_result take_field(struct head_reader *r)
     f->value = span_of(value, (size_t)(value_end - value));
     f->id = (uint16_t)field_id_of(f->name);
     uint64_t bit = UINT64_C(1) << f->id;
-    r->twice |= r->seen & bit;
-    r->seen |= bit;
+    r->twice |= r->h->seen & bit;
+    r->h->seen |= bit;
     return HEAD_OK;
 }
 
-_Static_assert(FIELD_COUNT_ <= 64, "struct head_reader keeps the ids seen in 64 bits");
+_Static_assert(FIELD_COUNT_ <= 64, "the ids seen are kept in 64 bits");
 
 enum head_result reader_take_fields(struct head_reader *r)
 {

@@ -68,8 +68,8 @@ static enum head_result judge_length(struct head_reader *r)
 /* Codings that change the bytes, and that nobody asked for: no proxy may guess at them. */
 static bool is_real_coding(struct span name)
 {
-    static const char *const names[] = {"chunked", "gzip", "x-gzip", "deflate", "compress",
-                                        "x-compress"};
+    static const char *const names[] = {"chunked", "gzip",     "x-gzip",
+                                        "deflate", "compress", "x-compress"};
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         if (span_eq_nocase(name, span_str(names[i])))
             return true;
@@ -107,7 +107,7 @@ enum head_result head_parse_response(const char *p, size_t len, size_t limit,
     struct head_reader r;
     reader_init(&r, p, len, limit, h);
     static enum head_result (*const steps[])(struct head_reader *) = {
-        reader_take_version, take_status,         take_reason,
+        reader_take_version, take_status,           take_reason,
         reader_take_fields,  judge_response_coding, judge_length,
     };
     for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {

@@ -98,14 +98,12 @@ struct head_reader {
     bool is_cut;          /* <end> is the limit, and there are bytes behind it */
     const char *too_long; /* what to say when the limit comes first */
     struct head *h;
-    uint64_t seen, twice; /* bits of enum field_id: fields met once, and more than once */
+    uint64_t twice; /* bits of enum field_id: fields met more than once */
 };
-
-_Static_assert(FIELD_COUNT_ <= 64, "a bit for each field");
 
 static inline bool reader_saw(const struct head_reader *r, enum field_id id)
 {
-    return (r->seen >> id & 1) != 0;
+    return (r->h->seen >> id & 1) != 0;
 }
 
 void reader_init(struct head_reader *r, const char *p, size_t len, size_t limit, struct head *h);

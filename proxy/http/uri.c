@@ -91,3 +91,44 @@ void uri_decode(struct span s, bool plus_is_space, struct buf *out)
         }
     }
 }
+
+/* The last segment goes, and the '/' before it stays. */
+static void drop_segment(struct buf *out, size_t from)
+{
+    if (out->len > from && out->p[out->len - 1] == '/')
+        out->len--;
+    while (out->len > from && out->p[out->len - 1] != '/')
+        out->len--;
+}
+
+static void add_segments(struct buf *out, size_t from, struct span path)
+{
+    while (path.p) {
+        struct span segment = span_split(path, '/', &path);
+        bool is_last = path.p == NULL;
+        if (span_eq(segment, SPAN_LIT(".."))) {
+            drop_segment(out, from);
+            if (out->len == from)
+                buf_add_char(out, '/');
+        } else if (!span_eq(segment, SPAN_LIT("."))) {
+            buf_add_span(out, segment);
+            if (!is_last)
+                buf_add_char(out, '/');
+        }
+    }
+}
+
+void uri_path_resolve(struct span base, struct span reference, struct buf *out)
+{
+    size_t from = out->len;
+    bool is_absolute = reference.len && reference.p[0] == '/';
+    if (is_absolute) {
+        reference = span_of(reference.p + 1, reference.len - 1);
+        buf_add_char(out, '/');
+    } else {
+        while (base.len && base.p[base.len - 1] != '/')
+            base.len--;
+        buf_add_span(out, base);
+    }
+    add_segments(out, from, reference);
+}

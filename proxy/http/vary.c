@@ -71,7 +71,9 @@ bool vary_names(const struct vary_case *c, struct buf *out)
 {
     struct names names = {.count = 0};
     const struct head *response = c->response;
-    if (!add_names(&names, c->known) || (is_by_origin(c) && !add_name(&names, SPAN_LIT("origin"))))
+    if (!add_names(&names, c->known) ||
+        (is_by_origin(c) && !add_name(&names, SPAN_LIT("origin"))) ||
+        (c->is_by_host && !add_name(&names, SPAN_LIT("host"))))
         return false;
     for (unsigned i = 0; i < response->field_count; i++) {
         const struct field *f = &response->fields[i];
@@ -312,6 +314,11 @@ void vary_key(const struct head *request, struct span names, const struct vary_r
             continue;
         buf_add_char(out, '=');
         enum field_id id = field_id_of(name);
+        if (id == FIELD_HOST) { /* of an absolute target, where there is one */
+            bool any = false;
+            add_member(out, request->host, &any);
+            continue;
+        }
         if (id == FIELD_ACCEPT_ENCODING)
             add_codings(out, request);
         else if (id == FIELD_ACCEPT_LANGUAGE)

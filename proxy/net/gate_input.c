@@ -77,6 +77,7 @@ void gate_refuse(struct gate *g, unsigned status, const char *why)
     char block[2048];
     buf_init_fixed(&out, block, sizeof(block));
     struct problem p = {.status = status, .type = "bad-request", .detail = why, .close = true};
+    p.proxy_status = reply_proxy_status(status);
     if (status >= 500)
         p.type = "overloaded";
     reply_problem_format(&p, &out);

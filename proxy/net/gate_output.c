@@ -245,8 +245,10 @@ void gate_finish(struct gate *g, bool close)
 
 void gate_abort(struct gate *g)
 {
-    struct linger reset = {.l_onoff = 1, .l_linger = 0};
-    setsockopt(g->fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+    /* a reset at once: evhttp would end the connection in an orderly way before it closes it, which
+     * an HTTP/1.0 client takes for the answer's end */
+    struct sockaddr nobody = {.sa_family = AF_UNSPEC};
+    (void)connect(g->fd, &nobody, sizeof(nobody)); /* a Unix socket has no reset */
     g->flow = NULL;
     g->state = GATE_LINGER;
     gate_take_callbacks(g);

@@ -1,6 +1,8 @@
 #include <larder/net/reply.h>
 
 #include <larder/base/json.h>
+#include <larder/base/monotime.h>
+#include <larder/http/date.h>
 #include <larder/http/head.h>
 
 static void add_connection(struct buf *out, bool close, bool keep_alive_10)
@@ -11,13 +13,24 @@ static void add_connection(struct buf *out, bool close, bool keep_alive_10)
         buf_add_str(out, "Connection: keep-alive\r\n");
 }
 
-static void add_status_line(struct buf *out, unsigned status)
+static void add_start(struct buf *out, unsigned status)
 {
+    char date[DATE_LEN];
     buf_add_str(out, "HTTP/1.1 ");
     buf_add_u64(out, status);
     buf_add_char(out, ' ');
     buf_add_str(out, status_reason(status));
+    date_format(unix_now_ms() / 1000, date);
+    buf_add_str(out, "\r\nDate: ");
+    buf_add(out, date, sizeof(date));
     buf_add_str(out, "\r\n");
+}
+
+const char *reply_proxy_status(unsigned status)
+{
+    if (status == 401 || status == 403 || status == 405)
+        return "http_request_denied";
+    return status < 500 ? "http_request_error" : "proxy_internal_error";
 }
 
 size_t reply_problem_format(const struct problem *p, struct buf *out)
@@ -47,7 +60,7 @@ size_t reply_problem_format(const struct problem *p, struct buf *out)
         buf_add_str(&body, "{}\n");
     }
 
-    add_status_line(out, p->status);
+    add_start(out, p->status);
     buf_add_str(out, "Content-Type: application/problem+json\r\nCache-Control: no-store\r\n"
                      "Content-Length: ");
     buf_add_u64(out, body.len);
@@ -74,7 +87,7 @@ size_t reply_problem_format(const struct problem *p, struct buf *out)
 void reply_json_head_format(unsigned status, size_t body_bytes, bool close, bool keep_alive_10,
                             struct span extra_fields, struct buf *out)
 {
-    add_status_line(out, status);
+    add_start(out, status);
     buf_add_str(out, "Content-Type: application/json\r\nCache-Control: no-store\r\n"
                      "Content-Length: ");
     buf_add_u64(out, body_bytes);

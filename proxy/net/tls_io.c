@@ -47,7 +47,9 @@ static bool set_peer(SSL *ssl, const char *name)
     if (X509_VERIFY_PARAM_set1_ip_asc(param, name) == 1)
         return true;
     ERR_clear_error();
-    SSL_set_hostflags(ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+    /* RFC 9110 section 4.3.4: the subject's common name is no host's name */
+    SSL_set_hostflags(ssl,
+                      X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
     return SSL_set1_host(ssl, name) == 1 && SSL_set_tlsext_host_name(ssl, name) == 1;
 }
 
@@ -163,19 +165,32 @@ static void say_certificate(SSL *ssl, long verdict, struct tls_failure *f)
     f->fault = TLS_FAULT_CERTIFICATE;
     const char *name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
     if (verdict == X509_V_ERR_HOSTNAME_MISMATCH || verdict == X509_V_ERR_IP_ADDRESS_MISMATCH)
-        snprintf(
-            f->words, sizeof(f->words),
-            "its certificate is for another name than %s; \"server_name\" says which to expect",
-            name ? name : "its address");
+        snprintf(f->words, sizeof(f->words),
+                 "its certificate is for another name than %s (its subjectAltName counts); "
+                 "\"server_name\" says which to expect",
+                 name ? name : "its address");
     else
         snprintf(f->words, sizeof(f->words), "its certificate is refused: %s",
                  X509_verify_cert_error_string(verdict));
+}
+
+/* Writing to a peer that has closed fails before its last words were read: they tell why. */
+static unsigned long last_words(SSL *ssl)
+{
+    char byte;
+    ERR_clear_error();
+    int rc = SSL_peek(ssl, &byte, 1);
+    unsigned long e = rc <= 0 && SSL_get_error(ssl, rc) == SSL_ERROR_SSL ? ERR_peek_error() : 0;
+    ERR_clear_error();
+    return e;
 }
 
 void tls_failure_read(struct bufferevent *bev, struct tls_failure *ret)
 {
     SSL *ssl = bufferevent_openssl_get_ssl(bev);
     unsigned long e = first_error(bev);
+    if (e == 0 && SSL_is_init_finished(ssl))
+        e = last_words(ssl);
     int reason = ERR_GET_REASON(e);
     const char *words = e ? ERR_reason_error_string(e) : NULL;
     snprintf(ret->words, sizeof(ret->words), "%s", words ? words : "the connection ended");

@@ -1,5 +1,6 @@
 #include "upstream-internal.h"
 
+#include <larder/base/log.h>
 #include <larder/net/tls.h>
 
 #include <netdb.h>
@@ -67,8 +68,10 @@ struct first_error {
 static void on_found(struct tls_report *r, bool is_warning, const struct err *e)
 {
     struct first_error *f = container_of(r, struct first_error, report);
-    if (is_warning || f->is_told || !f->err)
+    if (is_warning || f->is_told || !f->err) {
+        log_warn("%s: %s", e->where, e->what);
         return;
+    }
     *f->err = *e;
     f->is_told = true;
 }

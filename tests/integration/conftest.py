@@ -9,6 +9,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
 from support.app import App  # noqa: E402
 from support.larder import Larder, Refused  # noqa: E402
+from support.script import site_of  # noqa: E402
 
 
 @pytest.fixture
@@ -31,6 +32,18 @@ def larder_refuses():
             Larder(config)
         refused.value.check(*parts)
     return start
+
+
+@pytest.fixture(scope="module")
+def site():
+    """One larder in mode http for all tests of a file, before an app that each test scripts."""
+    def route(name, **rules):
+        return dict(rules, name=name, match=f"/{name}/*", mode="http")
+    with site_of(route("ignoring", request_cache_control="ignore"),
+                 route("cookies", set_cookie="store"),
+                 route("dropping", set_cookie="ignore"),
+                 route("windows", stale_while_revalidate="1h", stale_if_error="1h")) as site:
+        yield site
 
 
 def app_fixtures(module, server):

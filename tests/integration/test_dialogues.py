@@ -1,15 +1,20 @@
 """Random dialogues on many connections: pipelined, cut into pieces, abandoned, reset. Whatever
 comes, nothing crashes, leaks or stays behind (the fixture ends on the sanitizers' word)."""
 import contextlib
+import os
 import random
 import socket
 import struct
 import threading
 import time
 
+import pytest
+
+from support.tls import Authority
 from test_caching import config
 
 THREADS, DIALOGUES = 8, 30
+SEED = int(os.environ.get("SEED", "0"))
 
 
 def head(first, *fields):
@@ -28,8 +33,27 @@ REQUESTS = [head(f"GET /api/courses?o={i} HTTP/1.1") for i in range(4)] + [
     b"GET /status/404 HTTP/1.0\r\n\r\n", b"GET /bad\nHTTP/1.1\r\n\r\n"]
 
 
-def dialogue(r, port):
-    with socket.create_connection(("127.0.0.1", port)) as s, contextlib.suppress(OSError):
+def connection(r, larder, context):
+    """Over TLS some never finish their handshake, and some send what is no TLS in the middle."""
+    s = socket.create_connection(("127.0.0.1", larder.tls_port if context else larder.public_port))
+    if not context:
+        return s
+    s.settimeout(5)
+    if r.random() < 0.1:
+        s.sendall(r.choice([b"\x16\x03\x01", b"\x16\x03\x01\x02\x00" + bytes(50), REQUESTS[0]]))
+        return s
+    plain = s.dup()
+    try:
+        s = context.wrap_socket(s, server_hostname="a.test")
+        if r.random() < 0.1:
+            plain.sendall(r.choice([b"\x17\x03\x03\x00\x20" + bytes(32), b"no TLS", b"\x15\x03"]))
+        return s
+    finally:
+        plain.close()
+
+
+def dialogue(r, larder, context):
+    with contextlib.suppress(OSError), connection(r, larder, context) as s:
         s.settimeout(r.choice([0.05, 0.3]))
         data = b"".join(r.choice(REQUESTS) for _ in range(r.randint(1, 8)))
         while data:
@@ -46,20 +70,34 @@ def dialogue(r, port):
             s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
-def test_random_dialogues_leave_nothing_behind(larder_factory, flask_app):
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory):
+    return Authority(tmp_path_factory.mktemp("dialogues"))
+
+
+@pytest.mark.parametrize("over", ["plain", "TLS", "TLS on both sides"])
+def test_random_dialogues_leave_nothing_behind(larder_factory, flask_app, authority, over):
+    pair = authority.issue("DNS:a.test", "IP:127.0.0.1")
+    listener = {"address": "127.0.0.1:0", "tls": {"certificates": [pair.config()]}}
+    upstreams = {"app": {"server": f"127.0.0.1:{flask_app.port}"}}
+    if over == "TLS on both sides":
+        inner = larder_factory(config(flask_app, listen=["127.0.0.1:0", listener]))
+        upstreams = {"app": {"server": f"https://127.0.0.1:{inner.tls_port}",
+                             "tls": {"ca": str(authority.certificate)}}}
+    context = None if over == "plain" else authority.client_context()
     larder = larder_factory(config(
         flask_app, {"name": "c", "match": "GET /api/courses", "ttl": "300ms"},
         {"name": "q", "match": "POST /query", "ttl": "1s", "key": ["json.a"]},
         {"name": "v", "match": "GET /vary", "ttl": "200ms"},
         {"name": "n", "match": "GET /no-store", "ttl": "1s"},
         {"name": "d", "match": "GET /download/*", "ttl": "1s"},
-        drain_timeout="60s",
+        listen=["127.0.0.1:0", listener], upstreams=upstreams, drain_timeout="60s",
         cache={"max_bytes": "2MiB", "max_object_bytes": "1MiB", "pass_memory": "100ms"}))
 
     def talk(seed):
-        r = random.Random(seed)
+        r = random.Random(seed + THREADS * SEED)
         for _ in range(DIALOGUES):
-            dialogue(r, larder.public_port)
+            dialogue(r, larder, context)
     threads = [threading.Thread(target=talk, args=(seed,)) for seed in range(THREADS)]
     for t in threads:
         t.start()
@@ -70,6 +108,7 @@ def test_random_dialogues_leave_nothing_behind(larder_factory, flask_app):
         t.join()
     larder.wait_until(lambda: larder.counter("totals.active") == 0)
     assert larder.counter("totals.coalesced_waiting") == 0
+    assert not context or larder.counter("totals.tls.handshakes") > THREADS * DIALOGUES / 2
     assert larder.request("GET", "/api/courses?o=1").status == 200
     # no connection stays behind: draining ends long before its deadline
     start = time.monotonic()

@@ -5,12 +5,14 @@ import json
 import mmap
 import os
 import pathlib
+import signal
 import struct
 import subprocess
 
 import pytest
 
 from support.larder import BINARY, ROOT, Larder, Refused
+from support.tls import AnswerEnded, Authority, ask, connect
 
 SEED = int(os.environ.get("SEED", "1"))
 PROGRAM = pathlib.Path(BINARY).resolve().parents[1] / "tests/larder_nomem"
@@ -66,6 +68,64 @@ def test_a_config_is_tested_whole_or_the_want_of_memory_is_told(orders):
         assert run.returncode == 1 and "memory" in run.stderr, (at, run.stderr)
         assert "Sanitizer" not in run.stderr and "runtime error" not in run.stderr, run.stderr
     assert run.returncode == 0 and at > 100
+
+
+def test_certificates_are_read_whole_or_the_want_of_memory_is_told(orders, school_app, tmp_path):
+    authority = Authority(tmp_path / "authority")
+    pair = authority.issue("DNS:a.test").config()
+    path = tmp_path / "larder.json"
+    c = config(school_app)
+    c["listen"] = {"address": "127.0.0.1:0", "tls": {"certificates": [pair, pair]}}
+    c["upstreams"]["app"]["tls"] = {"ca": str(authority.certificate), **pair}
+    path.write_text(json.dumps(c))
+    for at in range(1, 1000):
+        orders.set(at=at)
+        run = subprocess.run([PROGRAM, "-t", "-c", path], capture_output=True, text=True,
+                             env=orders.environment | {"UBSAN_OPTIONS": "halt_on_error=1"},
+                             check=False)
+        if orders.failed < at:
+            break
+        assert run.returncode == 1 and "memory" in run.stderr, (at, run.stderr)
+        assert "Sanitizer" not in run.stderr and "runtime error" not in run.stderr, run.stderr
+    assert run.returncode == 0 and at > 50
+
+
+def test_tls_goes_on_while_memory_is_short(larder_factory, orders, school_app, tmp_path):
+    authority = Authority(tmp_path / "authority")
+    pair = authority.issue("DNS:a.test", "IP:127.0.0.1")
+    c = config(school_app)
+    listener = {"address": "127.0.0.1:0", "tls": {"certificates": [pair.config()]}}
+    inner = larder_factory(dict(c, listen=["127.0.0.1:0", listener], routes=[]))
+    c["listen"] = ["127.0.0.1:0", listener]
+    c["upstreams"] = {"app": {"server": f"https://127.0.0.1:{inner.tls_port}",
+                              "tls": {"ca": str(authority.certificate), **pair.config()}}}
+    larder = larder_factory(c, PROGRAM, orders.environment)
+    context, failed = authority.client_context(), []
+
+    def talk(i):
+        with connect(larder.tls_port, context) as s:
+            for path in (f"/api/rooms?n={i % 40}", "/api/rooms?n=3000", f"/api/rooms/{i}"):
+                head, body = ask(s, path)
+                if " 200 " in head:
+                    assert json.loads(body) and b"}" in body
+                else:
+                    assert any(f" {status} " in head for status in (500, 501, 502, 503)), head
+
+    for one_in in (1000, 100, 30, 10):
+        orders.set(one_in=one_in)
+        for i in range(200):
+            try:
+                talk(i)
+            except TimeoutError:
+                raise AssertionError("no answer, and no end") from None
+            except (OSError, AnswerEnded):
+                pass
+            if i % 8 == 0:
+                os.kill(larder.process.pid, signal.SIGHUP)
+        failed.append(orders.failed)
+    assert all(failed) and failed[-1] > 50, failed
+    orders.set()
+    talk(1)
 
 
 def test_a_start_succeeds_or_says_that_memory_is_short(orders, school_app):

@@ -55,29 +55,30 @@ struct entry {
     mono_ms stored_mono_ms;       /* when the answer was complete */
     uint64_t age_at_store_ms;     /* its age then, RFC 9111 section 4.2.3 */
     uint64_t lifetime_ms;         /* freshness lifetime left when stored */
+    uint64_t overdue_ms;          /* it was stale already, and since so long */
     uint64_t while_ms;            /* may be served stale so long, while it is refreshed */
     uint64_t error_ms;            /* ... where the upstream fails or is too slow */
     uint64_t keep_ms;             /* ... once the upstream has said that it still holds */
     uint64_t fetch_us;            /* what the upstream took: what a hit saves */
     int64_t last_modified_unix_s; /* -1: none */
     int64_t date_unix_s;          /* what it is dated: stands in for Last-Modified to a client */
-    uint8_t flags;          /* enum fresh_flag */
+    uint8_t flags;                /* enum fresh_flag */
     bool is_for_any_origin;       /* who sends an Origin may have it, whatever it is */
     bool is_etag_ours;            /* the app gave none: the upstream cannot be asked by it */
     size_t bytes;                 /* all that it costs, with overhead: what budgets count */
-    struct span head;     /* status line and fields, each with CRLF; no empty line, no framing
-                             beyond Content-Length, no Age, no Cache-Status */
+    struct span head;       /* status line and fields, each with CRLF; no empty line, no framing
+                               beyond Content-Length, no Age, no Cache-Status */
     size_t status_line_len; /* of head */
     size_t length_line_len; /* of head's last line, Content-Length; 0: there is none */
     struct span hidden;     /* lines that judge it and are not for clients */
-    struct span head_304; /* the same for a 304 to If-None-Match */
-    struct span body;     /* ENTRY_VARY: the names, as vary_names() writes them */
-    struct span etag;     /* with quotes; empty: none */
-    struct span target;   /* path and query of the request that brought it; empty: not kept */
-    struct span host;     /* its Host */
-    bool is_refetchable;  /* a GET of target alone brings it again, for anybody */
-    struct span tag_text; /* of the tags that have names, each with a NUL behind it */
-    unsigned value_count; /* of the parameter values and tags that are counted apart */
+    struct span head_304;   /* the same for a 304 to If-None-Match */
+    struct span body;       /* ENTRY_VARY: the names, as vary_names() writes them */
+    struct span etag;       /* with quotes; empty: none */
+    struct span target;     /* path and query of the request that brought it; empty: not kept */
+    struct span host;       /* its Host */
+    bool is_refetchable;    /* a GET of target alone brings it again, for anybody */
+    struct span tag_text;   /* of the tags that have names, each with a NUL behind it */
+    unsigned value_count;   /* of the parameter values and tags that are counted apart */
     uint16_t value[ENTRY_VALUES_MAX];
     _Atomic uint64_t hits;
     /* the store's own */
@@ -95,7 +96,7 @@ struct entry_parts {
     unsigned tag_count; /* at most ENTRY_TAGS_MAX */
     uint64_t began;
     mono_ms stored_mono_ms;
-    uint64_t age_at_store_ms, lifetime_ms, while_ms, error_ms, keep_ms, fetch_us;
+    uint64_t age_at_store_ms, lifetime_ms, overdue_ms, while_ms, error_ms, keep_ms, fetch_us;
     int64_t last_modified_unix_s, date_unix_s;
     unsigned flags;
     bool is_etag_ours, is_for_any_origin;

@@ -100,8 +100,8 @@ void store_refresh_failed(struct entry *e, mono_ms now, uint64_t ms);
  * invalidation has overtaken the flight, then calls each waiter's on_landed, without a lock held:
  * with <result>, or with FLIGHT_OVERTAKEN where it may have joined after the invalidation. The
  * caller keeps its own references of the entries. Returns whether they were stored; ERR_TOO_LARGE
- * or ERR_NOT_FOUND (overtaken) or ERR_DENIED (too many variants) say why not. A marker never takes the place of an answer that may be
- * served stale. */
+ * or ERR_NOT_FOUND (overtaken) or ERR_DENIED (too many variants) say why not. A marker never takes
+ * the place of an answer that may be served stale. */
 enum err_code store_land(struct store *s, struct flight *f, const struct flight_result *result,
                          struct entry *const *entries, unsigned count, mono_ms now);
 

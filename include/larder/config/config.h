@@ -143,8 +143,9 @@ struct config {
         uint64_t head_bytes, body_bytes, key_body_bytes; /* key_body_bytes: bodies read for keys */
         uint64_t head_timeout_ms, idle_timeout_ms, body_timeout_ms, send_timeout_ms;
         uint64_t tunnel_idle_timeout_ms;
-        unsigned connections;  /* for each worker */
-        unsigned method_count; /* that clients may use; 0: any */
+        unsigned connections;    /* for each worker */
+        bool passes_underscores; /* "underscore_fields": "pass" */
+        unsigned method_count;   /* that clients may use; 0: any */
         struct span *methods;
         unsigned method_mask; /* of those that have a number: 1 << enum method */
     } limits;

@@ -112,17 +112,17 @@ struct route {
     uint16_t index;
     uint32_t config_line; /* where it stands in the file */
     bool any_method;
-    bool cached;        /* has a ttl, or mode http */
-    bool needs_body;    /* the key is made from the request's body: it must be read first */
-    bool has_key;       /* `key` or `key_template` was given; else path + query (+ JSON body) */
-    bool key_host;      /* the Host is part of the key */
-    bool store_errors;  /* "json_errors": "store": the safe default for JSON is off */
-    bool vary_ignored;  /* "vary": "ignore" */
+    bool cached;       /* has a ttl, or mode http */
+    bool needs_body;   /* the key is made from the request's body: it must be read first */
+    bool has_key;      /* `key` or `key_template` was given; else path + query (+ JSON body) */
+    bool key_host;     /* the Host is part of the key */
+    bool store_errors; /* "json_errors": "store": the safe default for JSON is off */
+    bool vary_ignored; /* "vary": "ignore" */
     bool is_any_language_order; /* "languages": "unordered" */
-    bool cors_ignored;       /* "cors": "ignore" */
-    bool request_cc_ignored; /* "request_cache_control": "ignore" */
-    bool share_cookies; /* "cookies": "share": requests with cookies are answered alike */
-    unsigned upstream;  /* index in config */
+    bool cors_ignored;          /* "cors": "ignore" */
+    bool request_cc_ignored;    /* "request_cache_control": "ignore" */
+    bool share_cookies;         /* "cookies": "share": requests with cookies are answered alike */
+    unsigned upstream;          /* index in config */
     unsigned method_count;
     struct span methods[ROUTE_METHODS_MAX];
     unsigned segment_count;
@@ -140,10 +140,10 @@ struct route {
     struct span *ignore; /* query names, `*` at the end stands for any rest */
     struct param_decl *decls;
     struct fresh_policy fresh;
-    uint64_t error_budget_ms;    /* ... in an upstream's failure, in all on a day; 0: no limit */
-    uint64_t deadline_ms;        /* slower than this, and something stale is there; 0: none */
-    unsigned refresh_ahead;      /* XFetch's beta in percent; 0: off */
-    unsigned jitter_percent;     /* lifetimes are shorter by up to this */
+    uint64_t error_budget_ms; /* ... in an upstream's failure, in all on a day; 0: no limit */
+    uint64_t deadline_ms;     /* slower than this, and something stale is there; 0: none */
+    unsigned refresh_ahead;   /* XFetch's beta in percent; 0: off */
+    unsigned jitter_percent;  /* lifetimes are shorter by up to this */
     unsigned until_count, ttl_rule_count;
     const struct wallclock *until[UNTIL_MAX]; /* lifetimes end at the next of them */
     struct ttl_rule ttl_rules[TTL_RULES_MAX];

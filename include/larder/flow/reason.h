@@ -27,6 +27,7 @@ enum reason {
     REASON_WAIT_TIMEOUT,
     REASON_UNSTORABLE, /* waited, and the answer was another client's own */
     REASON_UPGRADE,
+    REASON_CONDITION,        /* If-Match or If-Unmodified-Since: the app decides */
     REASON_WHILE_REVALIDATE, /* stale, and being refreshed */
     REASON_IF_ERROR,         /* stale, in place of an error */
     REASON_DEADLINE,         /* stale, in place of a slow answer */

@@ -22,8 +22,8 @@ struct fresh_policy {
     } status_ttl[8];
     /* Each overrides one rule of the RFC by name. */
     bool ignore_cache_control; /* the route's TTL rules whatever the answer says */
-    unsigned set_cookie;   /* enum set_cookie_rule */
-    bool share_authorized; /* answers to requests with credentials are not personal */
+    unsigned set_cookie;       /* enum set_cookie_rule */
+    bool share_authorized;     /* answers to requests with credentials are not personal */
     /* RFC 9111 in full: heuristic freshness, any final status with a lifetime of its own, and what
      * is stale or `no-cache` is kept where it can be validated. Otherwise the route's TTL rules
      * where the upstream says nothing. */
@@ -44,7 +44,7 @@ enum store_verdict {
     STORE_NO_AUTHORIZATION, /* credentials, and no public, s-maxage or must-revalidate */
     STORE_NO_VARY_STAR,
     STORE_NO_VARIANTS, /* too many that Vary tells apart, or it cannot tell them apart */
-    STORE_NO_TTL, /* the freshness lifetime is zero or already over */
+    STORE_NO_TTL,      /* the freshness lifetime is zero or already over */
     STORE_NO_REQUEST_NO_STORE,
     STORE_NO_EVENT_STREAM, /* text/event-stream has no end */
     /* what the body says */
@@ -76,6 +76,7 @@ enum fresh_flag {
 
 struct freshness {
     uint64_t lifetime_ms; /* freshness lifetime left, its age taken off; 0: stale already */
+    uint64_t overdue_ms;  /* ... since so long */
     uint64_t age_ms;      /* the age it has, RFC 9111 section 4.2.3 */
     /* Behind its freshness: may be served stale (RFC 5861), is kept to be validated. */
     uint64_t while_ms, error_ms, keep_ms;

@@ -131,6 +131,7 @@ struct head {
     bool expects_other;   /* Expect: something else, too */
     bool has_upgrade;     /* Connection: upgrade and an Upgrade field */
     struct span connection; /* first Connection value; others are found through the fields */
+    uint64_t seen;          /* a bit for each enum field_id that is there */
     unsigned field_count;
     struct field fields[HEAD_FIELDS_MAX];
     const char *why; /* on HEAD_BAD and the others: what is wrong, static text */
@@ -170,7 +171,7 @@ bool field_has_token(const struct head *h, enum field_id id, struct span token);
 bool head_answers_upgrade(const struct head *request, const struct head *response);
 
 const char *status_reason(unsigned status); /* "Not Found"; "Unknown" where there is none */
-bool status_is_known(unsigned status);       /* larder knows what it means to a cache */
+bool status_is_known(unsigned status);      /* larder knows what it means to a cache */
 /* May a response with this status to this method have a body at all? */
 bool status_has_body(unsigned status, enum method request_method);
 bool span_is_token(struct span s); /* RFC 9110 section 5.6.2, at least one character */

@@ -11,7 +11,7 @@
 /* What is known of the stored answer. */
 struct reuse_facts {
     uint64_t age_s;
-    int64_t ttl_s;   /* freshness left; negative: stale since then */
+    int64_t ttl_s;  /* freshness left; negative: stale since then */
     bool is_fresh;  /* or may be served while it is refreshed (stale-while-revalidate) */
     unsigned flags; /* enum fresh_flag */
 };

@@ -21,4 +21,8 @@ bool uri_query_next(struct span *rest, struct span *ret_name, struct span *ret_v
  * is. The result may hold any byte. */
 void uri_decode(struct span s, bool plus_is_space, struct buf *out);
 
+/* Appends the path that <reference> (a path, absolute or relative, without scheme, authority, query
+ * and fragment) means where <base> is the present path: RFC 3986 section 5.2.3 and 5.2.4. */
+void uri_path_resolve(struct span base, struct span reference, struct buf *out);
+
 #endif

@@ -2,8 +2,8 @@
  *
  * A variant's key is its request's values of the fields that Vary names: normalised (members
  * trimmed, repeated lines joined, Accept-Encoding reduced to a sorted set of br, gzip, identity and
- * zstd, with whatever else it names before that set, Accept-Language in lower case) and escaped. A field that Connection names
- * does not go upstream and counts as absent.
+ * zstd, with whatever else it names before that set, Accept-Language in lower case) and escaped. A
+ * field that Connection names does not go upstream and counts as absent.
  */
 #ifndef LARDER_HTTP_VARY_H
 #define LARDER_HTTP_VARY_H
@@ -16,12 +16,13 @@ struct vary_case {
     const struct head *request, *response;
     struct span known; /* names that other answers of the key have told, as written here before */
     bool is_cors;      /* look at Origin, too */
+    bool is_by_host;   /* it names the Host that it was asked by, or may do so */
 };
 /* Writes the names in all Vary fields of the response and in <known>, lower case, sorted, unique,
  * joined by commas. Accept-Encoding is added where there is a Content-Encoding; Origin where the
  * answer names one in Access-Control-Allow-Origin, or where one was asked with and none was named
- * (another may be: apps forget to say so). Empty: no Vary. False: Vary is `*`, or cannot be read,
- * or names more than 32. */
+ * (another may be: apps forget to say so); Host where the caller says so. Empty: no Vary. False:
+ * Vary is `*`, or cannot be read, or names more than 32. */
 bool vary_names(const struct vary_case *c, struct buf *out);
 /* May an answer that was stored without regard to Origin be given to who sends one? Where it allows
  * all of them (Fetch standard, CORS protocol). */

@@ -19,6 +19,9 @@ struct problem {
     struct span extra_fields; /* further lines, each with CRLF */
 };
 
+/* The RFC 9209 error of an answer that larder gives for reasons of its own. */
+const char *reply_proxy_status(unsigned status);
+
 /* Appends the whole answer, head and body; returns the body's bytes. */
 size_t reply_problem_format(const struct problem *p, struct buf *out);
 

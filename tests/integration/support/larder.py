@@ -79,6 +79,8 @@ class Larder:
             self.close()
             raise Refused(self)
         ports = dict(re.findall(r"(public|control) 127\.0\.0\.1:(\d+)", ready))
+        tls = re.search(r"127\.0\.0\.1:(\d+) \(TLS\)", ready)
+        self.tls_port = int(tls.group(1)) if tls else 0
         self.public_port, self.control_port = int(ports["public"]), int(ports.get("control", 0))
 
     def _read(self, stream, into):

@@ -3,6 +3,9 @@
 
 #include "../../../proxy/config/config-internal.h"
 
+#define PAIR "{\"certificate\":\"a\",\"key\":\"b\"}"
+#define LISTEN_TLS(tls) "{" APP ",\"listen\":{\"address\":\":443\",\"tls\":" tls "}}"
+#define UPSTREAM_TLS(tls) "{\"upstreams\":{\"a\":{\"server\":\"h:1\",\"tls\":" tls "}}}"
 #define ROUTE(more) "{" APP ",\n\"routes\":[{\"name\":\"a\"," more "}]}"
 
 static const struct {
@@ -26,6 +29,35 @@ static const struct {
     {"{" APP ",\"log\":{\"access\":\"a\\u0000b\"}}", "at $.log.access", "not a text"},
     {"{" APP ",\"listen\":[\":80\",\"80\"]}", "at $.listen[1]", "\"80\" is no address"},
     {"{" APP ",\"listen\":[]}", "at $.listen", "1 to 8"},
+    {"{" APP ",\"listen\":{\"address\":\":80\",\"tsl\":1}}", "at $.listen.tsl",
+     "did you mean \"tls\"?"},
+    {"{" APP ",\"listen\":{\"tls\":{\"certificates\":[" PAIR "]}}}", "at $.listen",
+     "\"address\" is missing"},
+    {LISTEN_TLS("{}"), "at $.listen.tls", "\"certificates\" is missing"},
+    {LISTEN_TLS("true"), "at $.listen.tls", "write an object"},
+    {LISTEN_TLS("{\"certificates\":[]}"), "at $.listen.tls.certificates", "array of 1 to 64"},
+    {LISTEN_TLS("{\"certificates\":[{\"certificate\":\"a.pem\"}]}"),
+     "at $.listen.tls.certificates[0]", "\"key\" is missing"},
+    {LISTEN_TLS("{\"certificates\":[{\"certificate\":\"\",\"key\":\"b\"}]}"),
+     "at $.listen.tls.certificates[0].certificate", "no path"},
+    {LISTEN_TLS("{\"certificates\":[" PAIR "],\"min_version\":\"1.1\"}"),
+     "at $.listen.tls.min_version", "\"1.2\" or \"1.3\""},
+    {LISTEN_TLS("{\"certificates\":[" PAIR "],\"session_tickets\":1}"),
+     "at $.listen.tls.session_tickets", "true or false"},
+    {"{" APP ",\"control\":{\"listen\":{\"address\":\":8081\",\"tls\":{\"certificates\":[" PAIR
+     "]}}}}",
+     "at $.control", "beyond loopback"},
+    {UPSTREAM_TLS("{\"key\":\"a\"}"), "at $.upstreams.a.tls", "belong together"},
+    {UPSTREAM_TLS("{\"verify\":false,\"ca\":\"a\"}"), "at $.upstreams.a.tls", "of no use"},
+    {UPSTREAM_TLS("{\"ca\":7}"), "at $.upstreams.a.tls.ca", "no path"},
+    {UPSTREAM_TLS("{\"servername\":\"x\"}"), "at $.upstreams.a.tls.servername", "\"server_name\"?"},
+    {UPSTREAM_TLS("\"yes\""), "at $.upstreams.a.tls", "write an object"},
+    {"{\"upstreams\":{\"a\":{\"servers\":[\"https://h:1\",\"http://h:2\"]}}}",
+     "at $.upstreams.a.servers[1]", "all servers"},
+    {"{\"upstreams\":{\"a\":{\"servers\":[\"h:1\",\"https://h:2\"]}}}",
+     "at $.upstreams.a.servers[1]", "all servers"},
+    {"{\"upstreams\":{\"a\":{\"server\":\"http://h:1\",\"tls\":true}}}", "at $.upstreams.a.server",
+     "all servers"},
     {"{" APP ",\"workers\":65}", "at $.workers", "1 to 64"},
     {"{" APP ",\"secret\":{\"file\":\"/nonexistent/x\"}}", "at $.secret.file", "cannot be read"},
     {"{" APP ",\"secret\":{\"file\":\"/dev/zero\"}}", "at $.secret.file", "no regular file"},

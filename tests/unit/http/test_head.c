@@ -360,6 +360,55 @@ static void a_response_is_read_at_every_split(void **state)
     }
 }
 
+/* RFC 9112 section 6.3, rule 4: where the final coding is not chunked, the body ends with the
+ * connection. A coding that changes the bytes was not asked for, and nobody could undo it. */
+static void one_transfer_coding_that_is_none_means_to_the_close(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *line, *fields;
+        enum head_result result;
+        enum framing framing;
+    } cases[] = {
+        {"HTTP/1.1 200 OK", "Transfer-Encoding: chunked\r\n", HEAD_OK, FRAMING_CHUNKED},
+        {"HTTP/1.1 200 OK", "Transfer-Encoding: identity\r\n", HEAD_OK, FRAMING_CLOSE},
+        {"HTTP/1.1 200 OK", "Transfer-Encoding: Identity\r\n", HEAD_OK, FRAMING_CLOSE},
+        {"HTTP/1.1 200 OK", "Transfer-Encoding: x-nothing\r\n", HEAD_OK, FRAMING_CLOSE},
+        {"HTTP/1.1 200 OK", "Transfer-Encoding: xchunked\r\n", HEAD_OK, FRAMING_CLOSE},
+        {"HTTP/1.1 204 None", "Transfer-Encoding: identity\r\n", HEAD_OK, FRAMING_NONE},
+        {"HTTP/1.1 200 OK", "Transfer-Encoding: gzip\r\n", HEAD_BAD, 0},
+        {"HTTP/1.1 200 OK", "Transfer-Encoding: GZip\r\n", HEAD_BAD, 0},
+        {"HTTP/1.1 200 OK", "Transfer-Encoding: x-gzip\r\n", HEAD_BAD, 0},
+        {"HTTP/1.1 200 OK", "Transfer-Encoding: deflate\r\n", HEAD_BAD, 0},
+        {"HTTP/1.1 200 OK", "Transfer-Encoding: compress\r\n", HEAD_BAD, 0},
+        {"HTTP/1.1 200 OK", "Transfer-Encoding: x-compress\r\n", HEAD_BAD, 0},
+        {"HTTP/1.1 200 OK", "Transfer-Encoding: identity, chunked\r\n", HEAD_BAD, 0},
+        {"HTTP/1.1 200 OK", "Transfer-Encoding: chunked, identity\r\n", HEAD_BAD, 0},
+        {"HTTP/1.1 200 OK", "Transfer-Encoding: identity;q=1\r\n", HEAD_BAD, 0},
+        {"HTTP/1.1 200 OK", "Transfer-Encoding: \"identity\"\r\n", HEAD_BAD, 0},
+        {"HTTP/1.1 200 OK", "Transfer-Encoding:\r\n", HEAD_BAD, 0},
+        {"HTTP/1.1 200 OK", "Transfer-Encoding:\tidentity\r\n", HEAD_BAD, 0},
+        {"HTTP/1.1 200 OK", "Transfer-Encoding: identity\r\nTransfer-Encoding: identity\r\n",
+         HEAD_BAD, 0},
+        {"HTTP/1.1 200 OK", "Transfer-Encoding: identity\r\nTransfer-Encoding: chunked\r\n",
+         HEAD_BAD, 0},
+        {"HTTP/1.1 200 OK", "Transfer-Encoding: identity\r\nContent-Length: 5\r\n", HEAD_BAD, 0},
+        {"HTTP/1.1 200 OK", "Content-Length: 5\r\nTransfer-Encoding: x-nothing\r\n", HEAD_BAD, 0},
+        {"HTTP/1.0 200 OK", "Transfer-Encoding: identity\r\n", HEAD_BAD, 0},
+    };
+    for (size_t i = 0; i < array_len(cases); i++) {
+        cleanup(text_head_fini) struct text_head t;
+        char text[256];
+        snprintf(text, sizeof(text), "%s\r\n%s\r\n", cases[i].line, cases[i].fields);
+        t.block = block_of(text, strlen(text));
+        enum head_result rc = head_parse_response(t.block, strlen(text), 256, METHOD_GET, &t.head);
+        if (rc != cases[i].result || (rc == HEAD_OK && t.head.framing != cases[i].framing))
+            fail_msg("%d, framing %d: %s", (int)rc, (int)t.head.framing, text);
+        if (rc == HEAD_OK && t.head.framing == FRAMING_CLOSE)
+            assert_false(t.head.keep_alive || t.head.has_content_length);
+    }
+}
+
 static void a_response_says_where_its_body_ends(void **state)
 {
     (void)state;
@@ -429,6 +478,7 @@ int main(void)
         cmocka_unit_test(lists_are_split_at_commas_outside_of_quotes),
         cmocka_unit_test(hop_by_hop_fields_stay_behind_and_framing_does_not),
         cmocka_unit_test(a_response_is_read_at_every_split),
+        cmocka_unit_test(one_transfer_coding_that_is_none_means_to_the_close),
         cmocka_unit_test(a_response_says_where_its_body_ends),
         cmocka_unit_test(statuses_have_reasons),
     };

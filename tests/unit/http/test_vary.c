@@ -156,7 +156,7 @@ static void origins_are_told_apart_where_the_answer_may_depend_on_them(void **st
         request_with(&request, cases[i].request);
         response_with(&response, 200, cases[i].response);
         buf_init_fixed(&out, block, sizeof(block));
-        struct vary_case c = {&request.head, &response.head, {NULL, 0}, cases[i].is_cors};
+        struct vary_case c = {&request.head, &response.head, {NULL, 0}, cases[i].is_cors, false};
         assert_true(vary_names(&c, &out));
         assert_span(buf_span(&out), cases[i].want);
     }
@@ -171,9 +171,44 @@ static void names_that_are_known_stay(void **state)
     request_with(&request, "");
     response_with(&response, 200, "Vary: B, Accept\r\n");
     buf_init_fixed(&out, block, sizeof(block));
-    struct vary_case c = {&request.head, &response.head, SPAN_LIT("a,b,origin"), true};
+    struct vary_case c = {&request.head, &response.head, SPAN_LIT("a,b,origin"), true, false};
     assert_true(vary_names(&c, &out));
     assert_span(buf_span(&out), "a,accept,b,origin");
+}
+
+/* RFC 9110 section 12.5.4: case and white space say nothing; order does, where weights are equal.
+ */
+static void accept_language_is_read_without_case_and_space(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *fields, *want; /* behind "|accept-language" */
+    } cases[] = {
+        {"", ""},
+        {"Accept-Language:\r\n", "="},
+        {"Accept-Language: en\r\n", "=en"},
+        {"Accept-Language: EN\r\n", "=en"},
+        {"Accept-Language: de-AT, EN-gb\r\n", "=de-at,en-gb"},
+        {"Accept-Language: en-gb,de-at\r\n", "=en-gb,de-at"},
+        {"Accept-Language: en;q=0.5\r\n", "=en%3Bq%3D0.5"},
+        {"Accept-Language: en ; Q=0.5\r\n", "=en%3Bq%3D0.5"},
+        {"Accept-Language: en;\tq = 0.5 ,, *;q=0\r\n", "=en%3Bq%3D0.5,%2A%3Bq%3D0"},
+        {"Accept-Language: en\r\nX: y\r\naccept-language: DE\r\n", "=en,de"},
+        /* what is not understood stays apart: weights are not numbers here */
+        {"Accept-Language: en;q=0.50\r\n", "=en%3Bq%3D0.50"},
+        /* 64 bytes without the spaces are folded, more are taken as they came */
+        {"Accept-Language: AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA BBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBB\r\n",
+         "=aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaabbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"},
+        {"Accept-Language: AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA BBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBC\r\n",
+         "=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA%20BBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBC"},
+    };
+    for (size_t i = 0; i < array_len(cases); i++) {
+        char want[256];
+        snprintf(want, sizeof(want), "|accept-language%s", cases[i].want);
+        assert_key(cases[i].fields, "accept-language", want);
+    }
+    assert_key("Accept: EN\r\nX-Language: EN ;q=1\r\n", "accept,x-language",
+               "|accept=EN|x-language=EN%20%3Bq%3D1");
 }
 
 int main(void)
@@ -185,6 +220,7 @@ int main(void)
         cmocka_unit_test(a_list_of_too_many_names_is_as_good_as_a_star),
         cmocka_unit_test(values_are_normalised_as_lists),
         cmocka_unit_test(accept_encoding_is_a_set),
+        cmocka_unit_test(accept_language_is_read_without_case_and_space),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,139 @@
+"""Who gets what another's request has brought, in mode http: RFC 9111 sections 3.5 and 4."""
+import threading
+
+import pytest
+
+from support.larder import wait_until
+from support.script import CLOSED, Reply
+
+FRESH = ("Cache-Control", "max-age=3600")
+TAG = ("ETag", '"a"')
+ANN, BOB = [("Cookie", "sid=ann")], [("Cookie", "sid=bob")]
+AUTH = [("Authorization", "Basic x")]
+
+
+def cc(value):
+    return "Cache-Control", value
+
+
+def waiting(site, path, asks):
+    """Sends requests while the first is on its way; all wait for it, or are on their way, too."""
+    before = site.larder.counter("totals.coalesced_waiting")
+    pending = [site.start(path, fields) for fields in asks]
+    wait_until(lambda: site.larder.counter("totals.coalesced_waiting") - before
+               + len(site.asked(path)) >= 1 + len(asks))
+    return pending
+
+
+def first_of(site, path, fields=()):
+    pending = site.start(path, fields)
+    wait_until(lambda: len(site.asked(path)) == 1)
+    return pending
+
+
+def test_who_waits_shares_an_answer_that_is_fresh(site):
+    gate = threading.Event()
+    path = site.path(Reply([FRESH], gate=gate))
+    leader = first_of(site, path)
+    pending = waiting(site, path, [(), (), ()])
+    gate.set()
+    assert [p.result().body for p in [leader, *pending]] == [b"answer 1"] * 4
+    assert len(site.asked(path)) == 1
+
+
+@pytest.mark.parametrize("fields", [
+    [cc("no-store")], [cc("private, max-age=60")], [FRESH, ("Set-Cookie", "sid=ann")],
+    [FRESH, ("Vary", "*")], [cc("no-cache"), TAG], [cc("max-age=0"), TAG]])
+def test_who_waits_gets_nothing_that_is_for_one_alone(site, fields):
+    gate = threading.Event()
+    path = site.path(Reply(fields, gate=gate), Reply(fields))
+    leader = first_of(site, path)
+    pending = waiting(site, path, [(), ()])
+    gate.set()
+    assert leader.result().body == b"answer 1"
+    assert sorted(p.result().body for p in pending) == [b"answer 2", b"answer 3"]
+
+
+def test_who_waits_gets_no_answer_to_an_authorized_request(site):
+    gate = threading.Event()
+    path = site.path(Reply([FRESH], gate=gate), Reply([FRESH]))
+    leader = first_of(site, path, AUTH)
+    pending = waiting(site, path, [(), [("Authorization", "Basic y")]])
+    gate.set()
+    assert leader.result().body == b"answer 1"
+    assert b"answer 1" not in [p.result().body for p in pending]
+
+
+def test_an_authorized_request_does_not_wait_for_an_answer_that_is_not_for_it(site):
+    """The same answer, found stored a moment later, is not used for it."""
+    gate = threading.Event()
+    path = site.path(Reply([FRESH], gate=gate), Reply([FRESH]))
+    leader = first_of(site, path)
+    pending = waiting(site, path, [AUTH])
+    gate.set()
+    assert leader.result().body == b"answer 1"
+    assert pending[0].result().body == b"answer 2"
+
+
+def test_who_waits_gets_its_own_variant(site):
+    gate = threading.Event()
+    fields = [FRESH, ("Vary", "Foo")]
+    path = site.path(Reply(fields, gate=gate), Reply(fields))
+    leader = first_of(site, path, [("Foo", "1")])
+    pending = waiting(site, path, [[("Foo", "1")], [("Foo", "2")]])
+    gate.set()
+    assert leader.result().body == pending[0].result().body == b"answer 1"
+    assert pending[1].result().body == b"answer 2"
+
+
+def test_a_guess_is_not_made_of_what_a_request_with_cookies_brought(site):
+    """It may be its sender's own; so each use is confirmed."""
+    changed = ("Last-Modified", -100000)
+    path = site.path(Reply([changed]), Reply([changed], 304))
+    site.ask(path, ANN)
+    assert not site.ask(path, BOB).is_hit
+    assert site.asked(path)[1].is_conditional and site.asked(path)[1].get("Cookie") == "sid=bob"
+
+
+@pytest.mark.parametrize("under, fields", [
+    pytest.param("", [cc("max-stale")]),
+    pytest.param("/windows", []),
+    ("", [])])
+def test_what_a_request_with_cookies_brought_is_nobody_elses_without_a_word_of_the_app(
+        site, under, fields):
+    """The app says neither that it is fresh nor that it is private: only ETag."""
+    path = site.path(Reply([TAG]), Reply([("ETag", '"b"')]), under=under)
+    site.ask(path, ANN)
+    assert site.ask(path, fields).body == b"answer 2"
+
+
+def test_nor_does_a_failure_make_it_everybodys(site):
+    path = site.path(Reply([cc("stale-while-revalidate=0"), TAG]), CLOSED, under="/windows")
+    site.ask(path, ANN)
+    assert site.ask(path, BOB).status in (502, 504)
+
+
+def test_nor_does_it_make_it_an_authorized_ones(site):
+    """Fresh, it would not be used for him: section 3.5 as larder reads it."""
+    path = site.path(Reply([cc("max-age=0, stale-if-error=60")]), CLOSED)
+    site.ask(path)
+    assert site.ask(path, AUTH).status in (502, 504)
+
+
+def test_api_keys_are_credentials_as_well(site):
+    key = [("X-Api-Key", "k")]
+    assert site.twice([FRESH], first=key) == "asked"
+    assert site.twice([FRESH], then=key) == "asked"
+    assert site.twice([cc("max-age=3600, public")], first=key) == "cached"
+
+
+def test_an_encoded_body_goes_only_to_who_reads_it(site):
+    """RFC 9110 section 12.5.3, and an app that forgets Vary."""
+    gzip = [("Accept-Encoding", "gzip")]
+    fields = [FRESH, ("Content-Encoding", "gzip")]
+    assert site.twice(fields, first=gzip) == "asked"
+    assert site.twice(fields, first=gzip, then=[("Accept-Encoding", "br")]) == "asked"
+    assert site.twice(fields, first=gzip, then=gzip) == "cached"
+    path = site.path(Reply(fields))
+    site.ask(path, gzip)
+    assert site.asked(path)[0].get("Accept-Encoding") == "gzip"
