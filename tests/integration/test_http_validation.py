@@ -1,4 +1,5 @@
 """RFC 9111 sections 4.2.4 and 4.3: a stored answer is confirmed, replaced, or served stale."""
+import socket
 import threading
 
 import pytest
@@ -340,9 +341,10 @@ def test_a_clients_condition_goes_with_what_is_not_stored(site):
 ])
 def test_a_clients_own_condition_is_answered_from_the_store(site, asks, status):
     """RFC 9111 section 4.3.2; the entity tag comes before the date: RFC 9110 section 13.2.2."""
-    path = site.path(Reply([FRESH, NOW, TAG, CHANGED]))
+    path = site.path(Reply([FRESH, NOW, TAG, CHANGED, ("Content-Type", "text/plain")]))
     site.ask(path)
     answer = site.ask(path, asks)
+    assert answer.get("Content-Type") == (None if status == 304 else "text/plain")
     assert answer.status == status and answer.body == (b"" if status == 304 else b"answer 1")
     assert answer.get("ETag") == '"a"' and answer.get("Cache-Control") == FRESH[1]
     assert answer.is_hit and len(site.asked(path)) == 1
@@ -490,6 +492,46 @@ def test_stale_while_revalidate_ends_with_its_window(site):
     site.ask(path)
     assert site.ask(path).body == b"answer 1"
     wait_until(lambda: site.ask(path).status in (502, 504))
+
+
+def test_behind_a_stale_answer_all_else_is_as_before_it(site):
+    """The refresh that nobody waits for: an odd 304, and an answer that may not be stored."""
+    swr = [cc("max-age=0, stale-while-revalidate=60"), TAG]
+    odd = site.path(Reply(swr), Reply([FRESH, ("ETag", '"b"')], 304), Reply([FRESH]))
+    gone = site.path(Reply(swr), Reply([cc("no-store")]))
+    for path, last in ((odd, b"answer 3"), (gone, b"answer 3")):
+        site.ask(path)
+        assert site.ask(path).body == b"answer 1"
+        wait_until(lambda path=path, last=last: site.ask(path).body == last)
+    assert site.ask(odd).is_hit
+
+
+def test_a_client_that_leaves_changes_nothing(site):
+    gate = threading.Event()
+    for reply in (Reply([FRESH, TAG], 304, gate=gate),
+                  Reply([FRESH, ("ETag", '"b"')], 304, gate=gate)):
+        gate.clear()
+        path = site.path(Reply([STALE, TAG]), reply, Reply([FRESH]))
+        site.ask(path)
+        with socket.create_connection(("127.0.0.1", site.larder.public_port)) as client:
+            client.sendall(f"GET {path} HTTP/1.1\r\nHost: site\r\n\r\n".encode())
+            wait_until(lambda path=path: len(site.asked(path)) == 2)
+        site.larder.wait_until(lambda: site.larder.counter("totals.active") == 0)
+        gate.set()
+        wait_until(lambda path=path: site.ask(path, [cc("only-if-cached")]).is_hit)
+        assert len(site.asked(path)) == (3 if reply.fields[1] != TAG else 2)
+
+
+def test_it_ends_well_with_questions_on_their_way():
+    gate = threading.Event()
+    with site_of() as site:
+        for value in ("max-age=0", "no-cache", "max-age=0, stale-while-revalidate=60"):
+            path = site.path(Reply([cc(value), TAG]), Reply([FRESH, TAG], 304, gate=gate))
+            site.ask(path)
+            with socket.create_connection(("127.0.0.1", site.larder.public_port)) as client:
+                client.sendall(f"GET {path} HTTP/1.1\r\nHost: site\r\n\r\n".encode())
+                wait_until(lambda path=path: len(site.asked(path)) == 2)
+    gate.set()
 
 
 # --- coalescing ---

@@ -6,7 +6,7 @@ import re
 import time
 from email.utils import formatdate
 
-from .larder import DEADLINE_S, Larder
+from .larder import BINARY, DEADLINE_S, Larder
 from .raw_upstream import RawUpstream
 
 DATES = {"date", "expires", "last-modified", "if-modified-since", "if-range"}
@@ -16,14 +16,14 @@ def date(offset_s=0):
     return formatdate(time.time() + offset_s, usegmt=True)
 
 
+def dated(fields):
+    """Numbers in fields that hold dates are seconds from now."""
+    return [(name, date(value) if isinstance(value, int) and name.lower() in DATES else value)
+            for name, value in fields]
+
+
 def lines(fields):
-    """Fields as text. Numbers in fields that hold dates are seconds from now."""
-    text = ""
-    for name, value in fields:
-        if isinstance(value, int) and name.lower() in DATES:
-            value = date(value)
-        text += f"{name}: {value}\r\n"
-    return text
+    return "".join(f"{name}: {value}\r\n" for name, value in dated(fields))
 
 
 class Fields:
@@ -156,8 +156,8 @@ class Site:
         assert data, "no answer"
         return Answer(data)
 
-    def start(self, path, fields=(), method="GET"):
-        return self.larder.pool.submit(self.ask, path, fields, method)
+    def start(self, path, fields=(), method="GET", body=b""):
+        return self.larder.pool.submit(self.ask, path, fields, method, body)
 
     def asked(self, path):
         """The requests for <path> that the app has got."""
@@ -166,6 +166,7 @@ class Site:
     def twice(self, fields, status=200, first=(), then=(), under=""):
         """What becomes of a second request: "cached", "asked" (as if for the first time) or
         "validated". The app always answers the same fields, and 304 if it is asked that."""
+        fields = dated(fields)  # the same Last-Modified both times
         path = self.path(Reply(fields, status), Reply(fields, 304), under=under)
         self.ask(path, first)
         count = len(self.asked(path))
@@ -184,14 +185,14 @@ class Site:
 
 
 @contextlib.contextmanager
-def site_of(*routes, **more):
+def site_of(*routes, program=BINARY, environment=None):
     """Larder with these routes, "mode": "http" for all paths behind them."""
     with Script() as app:
         everything = {"name": "all", "match": "/*", "mode": "http"}
         config = {"listen": "127.0.0.1:0", "workers": 2, "control": {"listen": "127.0.0.1:0"},
                   "upstreams": {"app": {"servers": [f"127.0.0.1:{app.port}"]}},
                   "routes": [*routes, everything]}
-        larder = Larder(dict(config, **more))
+        larder = Larder(config, program, environment)
         try:
             yield Site(larder, app)
         finally:
