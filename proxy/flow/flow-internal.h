@@ -24,6 +24,7 @@
 enum {
     KEY_BYTES_MAX = 4096,
     STREAM_HIGH = 256 * 1024, /* bytes that may wait on their way in either direction */
+    UPLOAD_HIGH = 64 * 1024,  /* of them: for the upstream; the gate holds some, too */
     REQUEST_ID_LEN = 16,
 };
 

@@ -155,7 +155,7 @@ static void pump_upload(struct flow *f)
     }
     if (evbuffer_get_length(f->body) > 0)
         exchange_send_body(x, f->body); /* what was read for the key */
-    if (exchange_send_pending(x) >= STREAM_HIGH)
+    if (exchange_send_pending(x) >= UPLOAD_HIGH)
         return; /* on_writable comes */
     struct evbuffer *body = gate_body(f->gate);
     if (evbuffer_get_length(body) > 0) {

@@ -5,7 +5,7 @@
 #include "flow.h"
 
 /* With what the gate and one read hold, at most STREAM_HIGH waits in either direction. */
-enum { UP_HIGH = 64 * 1024, DOWN_HIGH = 192 * 1024 };
+enum { DOWN_HIGH = STREAM_HIGH - 64 * 1024 };
 
 enum flow_state flow_switch(struct flow *f)
 {
@@ -60,7 +60,7 @@ static void pump_up(struct flow *f)
     size_t len = evbuffer_get_length(from);
     if (!x)
         return;
-    if (len > 0 && exchange_send_pending(x) < UP_HIGH) {
+    if (len > 0 && exchange_send_pending(x) < UPLOAD_HIGH) {
         exchange_send_body(x, from);
         f->request_bytes += len;
         f->tunnel.moved_mono_ms = mono_now_ms();

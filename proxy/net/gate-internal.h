@@ -14,10 +14,9 @@
 #include <event2/http.h>
 
 enum {
-    HOLD_HIGH = 64 * 1024,   /* bytes a connection may send ahead before it is not read any more */
-    BODY_HIGH = 128 * 1024,  /* body bytes that may wait for the flow */
-    TUNNEL_HIGH = 64 * 1024, /* a tunnel's bytes that may wait for the flow */
-    LINGER_MS = 2000,        /* a closing connection's unread bytes are swallowed so long */
+    HOLD_HIGH = 64 * 1024, /* bytes a connection may send ahead before it is not read any more */
+    BODY_HIGH = 64 * 1024, /* body bytes, or a tunnel's, that may wait for the flow */
+    LINGER_MS = 2000,      /* a closing connection's unread bytes are swallowed so long */
 };
 
 enum gate_state {

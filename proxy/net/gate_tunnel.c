@@ -11,12 +11,12 @@ void gate_tunnel_pump(struct gate *g)
 {
     size_t before = evbuffer_get_length(g->body);
     enum body_state state = g->body_state;
-    if (before < TUNNEL_HIGH)
+    if (before < BODY_HIGH)
         evbuffer_add_buffer(g->body, g->hold);
     if (g->is_input_over && evbuffer_get_length(g->hold) == 0)
         g->body_state = BODY_WHOLE;
     if (!g->is_input_over) {
-        if (evbuffer_get_length(g->body) >= TUNNEL_HIGH)
+        if (evbuffer_get_length(g->body) >= BODY_HIGH)
             gate_pause_reading(g);
         else
             gate_resume_reading(g);

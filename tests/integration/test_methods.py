@@ -45,7 +45,7 @@ def test_connect_and_trace_never_pass(larder_factory, listed):
 
 
 def test_a_list_of_methods_refuses_all_others(larder_factory):
-    with RawUpstream.answering(FRESH) as upstream:
+    with RawUpstream.answering(FRESH, keep_alive=True) as upstream:
         larder = larder_factory(config(upstream, ALL,
                                        limits={"methods": ["GET", "POST", "PROPFIND"]}))
         for method in ("GET", "POST", "PROPFIND"):
@@ -75,7 +75,7 @@ def test_a_list_that_makes_no_sense_is_refused(larder_refuses, methods, says):
                                            ("/x", b"/x"), ("http://a/x?y", b"/x?y")])
 def test_options_passes_and_is_never_cached_and_invalidates_nothing(larder_factory, target, wanted):
     """RFC 9110 section 9.3.7; RFC 9112 section 3.2.4."""
-    with RawUpstream.answering(FRESH) as upstream:
+    with RawUpstream.answering(FRESH, keep_alive=True) as upstream:
         larder = larder_factory(config(upstream, ALL))
         assert b"fwd=uri-miss" in send(larder, "GET")
         for _ in range(2):
