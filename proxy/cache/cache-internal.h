@@ -25,7 +25,7 @@ struct flight {
     uint16_t route;
     bool is_overtaken; /* by an invalidation: lands for its waiters only */
     bool is_linked;    /* requests may find it */
-    bool is_alone;
+    bool is_alone, is_endless;
     unsigned waiting;
     struct flight_waiter *first, **last;
 };

@@ -224,6 +224,8 @@ enum store_result store_begin(struct store *s, const struct store_begin *b, stru
     if (e && (e->kind == ENTRY_PASS ||
               (e->kind == ENTRY_RESPONSE && found.use == ENTRY_KEPT && !entry_is_shareable(e)))) {
         rc = lead_alone(s, sh, b, ret);
+        if (rc == STORE_ALONE)
+            ret->flight->is_endless = e->kind == ENTRY_PASS && e->flags & ENTRY_ENDLESS;
         if (e->kind == ENTRY_RESPONSE && rc == STORE_ALONE)
             ret->entry = entry_ref(e);
     } else if (e && is_usable(e, found.use)) {
@@ -419,6 +421,11 @@ uint64_t flight_began(const struct flight *f)
 unsigned flight_waiting(const struct flight *f)
 {
     return f->waiting;
+}
+
+bool flight_is_endless(const struct flight *f)
+{
+    return f->is_endless;
 }
 
 bool flight_is_alone(const struct flight *f)

@@ -152,6 +152,12 @@ static const struct member cache_members[] = {
      .offset = AT(cache.pass_memory_ms),
      .fallback = "30s",
      .doc = "so long requests do not wait for an answer that could not be shared last time"},
+    {.name = "collect_timeout",
+     .type = MEMBER_DURATION,
+     .offset = AT(cache.collect_timeout_ms),
+     .fallback = "5s",
+     .doc = "an answer that does not tell its length and has no end within this goes to its client "
+            "as it comes, and is not stored; 0s: it is waited for"},
     {.name = "max_variants",
      .type = MEMBER_UINT,
      .offset = AT(cache.variants_max),

@@ -31,7 +31,8 @@ struct fetch {
     struct span plain_head; /* the request without the question; owned */
     enum method method;
     uint64_t first_byte_timeout_ms;
-    struct merged merged; /* what its 304 and <old> make together */
+    struct timer *patience; /* with an answer of unknown length; NULL: none */
+    struct merged merged;   /* what its 304 and <old> make together */
 };
 
 struct route_counters *fetch_counters(const struct fetch *f);

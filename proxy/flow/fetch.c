@@ -20,6 +20,7 @@ static void fetch_free(struct fetch *f)
     free(f->request_body);
     free((void *)f->plain_head.p);
     merged_fini(&f->merged);
+    timer_free(f->patience);
     free(f);
 }
 
@@ -56,7 +57,7 @@ void fetch_note_failed_refresh(struct fetch *f)
 }
 
 /* The marker that keeps the next requests for this key from queueing. */
-static struct entry *pass_marker(const struct fetch *f, mono_ms now)
+static struct entry *pass_marker(const struct fetch *f, enum store_verdict why, mono_ms now)
 {
     const struct tag_set *tags = flight_tags(f->flight);
     struct entry_parts parts = {.kind = ENTRY_PASS,
@@ -67,14 +68,15 @@ static struct entry *pass_marker(const struct fetch *f, mono_ms now)
                                 .began = flight_began(f->flight),
                                 .stored_mono_ms = now,
                                 .lifetime_ms = f->w->config->cache.pass_memory_ms,
+                                .flags = why == STORE_NO_ENDLESS ? ENTRY_ENDLESS : 0,
                                 .last_modified_unix_s = -1};
     return entry_new(&parts);
 }
 
-static void land_unstorable(struct fetch *f)
+static void land_unstorable(struct fetch *f, enum store_verdict why)
 {
     mono_ms now = mono_now_ms();
-    cleanup(entry_unrefp) struct entry *marker = pass_marker(f, now);
+    cleanup(entry_unrefp) struct entry *marker = pass_marker(f, why, now);
     struct flight_result r = {.outcome = FLIGHT_UNSTORABLE};
     end_old(f);
     fetch_note_failed_refresh(f);
@@ -85,6 +87,8 @@ static void land_unstorable(struct fetch *f)
 static void go_stream(struct fetch *f, enum store_verdict verdict)
 {
     f->mode = FETCH_STREAM;
+    if (f->patience)
+        timer_stop(f->patience);
     if (f->client) {
         flow_on_stream_head(f->client, f->response, verdict);
         return;
@@ -171,6 +175,34 @@ static void ask_plainly(struct fetch *f)
     fetch_free(f);
 }
 
+/* It may never end, and its client shall not wait for that: what has come goes to him, and so does
+ * the rest as it comes. What nobody waits for may take its time. */
+static void on_patience(void *arg)
+{
+    struct fetch *f = arg;
+    if (f->mode != FETCH_COLLECT || !f->client)
+        return;
+    count(&fetch_counters(f)->refused[STORE_NO_ENDLESS]);
+    land_unstorable(f, STORE_NO_ENDLESS);
+    go_stream(f, STORE_NO_ENDLESS);
+}
+
+/* False: an answer of unknown length, and the last one had no end in time. */
+static bool may_collect(struct fetch *f)
+{
+    const struct head *h = f->response;
+    uint64_t ms = f->w->config->cache.collect_timeout_ms;
+    bool is_unknown = h->framing == FRAMING_CHUNKED || h->framing == FRAMING_CLOSE;
+    if (!is_unknown || ms == 0)
+        return true;
+    if (flight_is_endless(f->flight))
+        return false;
+    f->patience = timer_new(f->w->loop, on_patience, f);
+    if (f->patience)
+        timer_start(f->patience, ms);
+    return f->patience != NULL;
+}
+
 static void on_head(void *arg, const struct head *h)
 {
     struct fetch *f = arg;
@@ -189,18 +221,20 @@ static void on_head(void *arg, const struct head *h)
     f->verdict = judge_head(f);
     h = f->response; /* a merged one, perhaps */
     bool is_too_large = h->has_content_length && h->content_length > max_object(f);
-    if ((f->verdict == STORE_YES || is_shared_failure(f)) && !is_too_large)
-        return; /* collect */
+    if ((f->verdict == STORE_YES || is_shared_failure(f)) && !is_too_large && may_collect(f))
+        return;
+    if (f->verdict == STORE_YES && !is_too_large)
+        f->verdict = STORE_NO_ENDLESS;
     count(f->verdict == STORE_YES ? &fetch_counters(f)->refused_too_large
                                   : &fetch_counters(f)->refused[f->verdict]);
-    land_unstorable(f);
+    land_unstorable(f, f->verdict);
     go_stream(f, f->verdict);
 }
 
 static void give_up_collecting(struct fetch *f)
 {
     count(&fetch_counters(f)->refused_too_large);
-    land_unstorable(f);
+    land_unstorable(f, STORE_YES);
 }
 
 static void on_body(void *arg)

@@ -374,6 +374,7 @@ const char *store_verdict_name(enum store_verdict v)
         [STORE_NO_TTL] = "ttl",
         [STORE_NO_REQUEST_NO_STORE] = "request-no-store",
         [STORE_NO_EVENT_STREAM] = "event-stream",
+        [STORE_NO_ENDLESS] = "endless",
         [STORE_NO_JSON_INVALID] = "json-invalid",
         [STORE_NO_JSON_ERROR] = "json-error",
         [STORE_NO_STORE_IF] = "store-if",

@@ -18,6 +18,7 @@
 
 enum entry_kind { ENTRY_RESPONSE, ENTRY_VARY, ENTRY_PASS };
 
+enum { ENTRY_ENDLESS = 1 << 7 }; /* the last answer did not end in time: do not collect it */
 enum { ENTRY_TAGS_MAX = 4096, ENTRY_VALUES_MAX = 8 };
 
 /* A key as the store wants it. A variant's text is its primary text and the secondary key behind
@@ -62,7 +63,7 @@ struct entry {
     uint64_t fetch_us;            /* what the upstream took: what a hit saves */
     int64_t last_modified_unix_s; /* -1: none */
     int64_t date_unix_s;          /* what it is dated: stands in for Last-Modified to a client */
-    uint8_t flags;                /* enum fresh_flag */
+    uint8_t flags;                /* enum fresh_flag; of a PASS marker ENTRY_ENDLESS */
     bool is_for_any_origin;       /* who sends an Origin may have it, whatever it is */
     bool is_etag_ours;            /* the app gave none: the upstream cannot be asked by it */
     size_t bytes;                 /* all that it costs, with overhead: what budgets count */

@@ -36,6 +36,7 @@ const struct cache_key *flight_key(const struct flight *f);
 const struct tag_set *flight_tags(const struct flight *f);
 uint64_t flight_began(const struct flight *f); /* number of the last invalidation at its start */
 unsigned flight_waiting(const struct flight *f);
-bool flight_is_alone(const struct flight *f); /* nobody may join it: hit-for-miss */
+bool flight_is_alone(const struct flight *f);   /* nobody may join it: hit-for-miss */
+bool flight_is_endless(const struct flight *f); /* ... because the last answer had no end in time */
 
 #endif

@@ -132,6 +132,7 @@ struct config {
     struct {
         uint64_t max_bytes, max_entries, max_object_bytes;
         unsigned waiters_max, variants_max;
+        uint64_t collect_timeout_ms;
         uint64_t wait_timeout_ms; /* a coalesced request waits so long, then fetches itself */
         uint64_t pass_memory_ms;  /* hit-for-miss lasts so long */
         unsigned tags_max;        /* of one answer; with more it is not stored */

@@ -47,6 +47,7 @@ enum store_verdict {
     STORE_NO_TTL,      /* the freshness lifetime is zero or already over */
     STORE_NO_REQUEST_NO_STORE,
     STORE_NO_EVENT_STREAM, /* text/event-stream has no end */
+    STORE_NO_ENDLESS,      /* it does not tell its length, and did not end in time */
     /* what the body says */
     STORE_NO_JSON_INVALID, /* it calls itself JSON, and is none (or cannot be looked into) */
     STORE_NO_JSON_ERROR,   /* "success": false, an "error" or "errors" */
