@@ -37,6 +37,14 @@ def end_to_end(fields, *less):
     return [(n, v) for n, v in fields if n.lower() not in gone]
 
 
+def door_of(side):
+    """Where to ask it: by TLS, where it speaks that."""
+    context = getattr(side, "client_context", None)
+    if not context:
+        return getattr(side, "public_port", None) or side.port
+    return getattr(side, "tls_port", None) or side.port, context
+
+
 def asked(port, case, request=None):
     request = request or case.request
     with Wire(port) as wire:
@@ -46,7 +54,7 @@ def asked(port, case, request=None):
 def asked_through(larder, case, behind=b"/sentinel"):
     """The connection is in order behind the answer, too: it is as long as it says, and one more
     request is answered, or the connection ends as the answer told."""
-    with Wire(larder.public_port) as wire:
+    with Wire(door_of(larder)) as wire:
         answer = converse(wire, case, case.request)
         if answer.stays_open():
             wire.send(req(behind, (b"Connection", b"close")))
@@ -75,7 +83,7 @@ def compare_requests(direct, through, is_fetch):
     assert end_to_end(through.fields, *less) == end_to_end(direct.fields, *less)
     assert through.version == b"HTTP/1.1"
     assert through.all(b"x-forwarded-for") == [b"127.0.0.1"]
-    assert through.all(b"x-forwarded-proto") == [b"http"]
+    assert through.all(b"x-forwarded-proto") in ([b"http"], [b"https"])
     lengths = direct.all(b"content-length")
     if not is_fetch:
         assert direct.all(b"transfer-encoding") == through.all(b"transfer-encoding")
@@ -147,6 +155,22 @@ def caching():
         yield both
 
 
+@pytest.fixture(scope="module")
+def over_tls(authority):
+    """TLS on both sides: to the app, whose certificate is verified, and from the client."""
+    pair = authority.issue("DNS:a.test", "IP:127.0.0.1")
+    with ExactApp(authority.server_context(pair)) as app:
+        c = config(app, {"name": "keyed", "match": "POST,QUERY /keyed/*", "ttl": "1h"},
+                   {"name": "all", "match": "GET /*", "ttl": "1h"})
+        c["listen"] = {"address": "127.0.0.1:0", "tls": {"certificates": [pair.config()]}}
+        c["upstreams"]["app"] = {"server": f"https://127.0.0.1:{app.port}",
+                                 "tls": {"ca": str(authority.certificate)}}
+        larder = Larder(c)
+        app.client_context = larder.client_context = authority.client_context()
+        yield app, larder
+        larder.stop()
+
+
 def take_last(app):
     request, app.received = app.received[-1], []
     return request
@@ -154,7 +178,7 @@ def take_last(app):
 
 def check_passing(app, larder, case):
     app.answer, app.received = case.answer, []
-    direct = asked(app.port, case)
+    direct = asked(door_of(app), case)
     direct_request = take_last(app)
     through = asked_through(larder, case)
     compare_requests(direct_request, take_last(app), False)
@@ -165,7 +189,7 @@ def check_passing(app, larder, case):
 def check_caching(app, larder, case):
     larder.invalidate(all=True, mode="hard")
     app.answer, app.received = case.answer, []
-    direct = asked(app.port, case, case.cached_as)
+    direct = asked(door_of(app), case, case.cached_as)
     direct_request = take_last(app)
     miss = asked_through(larder, case)
     is_fetch = b"miss" in status_of(miss)  # for the cache, not for this client alone
@@ -216,6 +240,11 @@ def test_a_request_that_passes_and_its_answer_are_the_direct_ones(passing, name)
 @pytest.mark.parametrize("name", BY_NAME)
 def test_a_cached_answer_is_the_direct_one_from_a_miss_and_from_a_hit(caching, name):
     check_caching(*caching, BY_NAME[name])
+
+
+@pytest.mark.parametrize("name", BY_NAME)
+def test_over_tls_on_both_sides_it_is_the_same(over_tls, name):
+    check_caching(*over_tls, BY_NAME[name])
 
 
 # --- answers of different requests are never mixed ---

@@ -2,6 +2,7 @@
 app that records what it received and answers with exactly the bytes that a test wants."""
 import socket
 
+from . import tls
 from .larder import DEADLINE_S
 from .raw_upstream import RawUpstream
 
@@ -112,11 +113,15 @@ class WireAnswer:
 
 
 class Wire:
-    """One connection of a client."""
+    """One connection of a client; <door> is a port, or a port and the context to speak TLS by."""
 
-    def __init__(self, port):
-        self.connection = socket.create_connection(("127.0.0.1", port), DEADLINE_S)
-        self.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    def __init__(self, door):
+        port, context = door if isinstance(door, tuple) else (door, None)
+        if context:
+            self.connection = tls.connect(port, context)
+        else:
+            self.connection = socket.create_connection(("127.0.0.1", port), DEADLINE_S)
+            self.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.reader = Reader(self.connection)
 
     def __enter__(self):
@@ -155,10 +160,19 @@ class ExactApp(RawUpstream):
     iterable of pieces). Bytes with neither length nor chunks are ended by a close. /sentinel has
     an answer of its own, and is not recorded."""
 
-    def __init__(self):
-        self.answer = SENTINEL
+    def __init__(self, context=None):
+        self.answer, self.context = SENTINEL, context
         self.received = []
-        super().__init__(type(self)._converse)
+        super().__init__(type(self)._accepted)
+
+    def _accepted(self, connection):
+        if not self.context:
+            self._converse(connection)
+            return
+        with self.context.wrap_socket(connection, server_side=True,
+                                      suppress_ragged_eofs=False) as wrapped:
+            self._converse(wrapped)
+            wrapped.unwrap()  # an end that is meant
 
     def _converse(self, connection):
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
