@@ -50,10 +50,15 @@ static void add_host(const struct key_build *k)
     if (!k->route->key_host)
         return;
     buf_add_str(k->key, ":@");
-    for (size_t i = 0; i < host.len; i++) {
-        char c = host.p[i];
-        c = c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
-        key_add_value(k->key, span_of(&c, 1));
+    while (host.len) {
+        char lower[64];
+        size_t n = host.len < sizeof(lower) ? host.len : sizeof(lower);
+        for (size_t i = 0; i < n; i++) {
+            char c = host.p[i];
+            lower[i] = c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
+        }
+        key_add_value(k->key, span_of(lower, n));
+        host = span_of(host.p + n, host.len - n);
     }
 }
 

@@ -201,6 +201,8 @@ static void note_directive(struct cache_control *cc, const struct head *h,
 void cache_control_parse(const struct head *h, enum field_id id, struct cache_control *ret_cc)
 {
     *ret_cc = (struct cache_control){.flags = 0};
+    if (!head_field(h, id))
+        return;
     for (unsigned i = 0; i < h->field_count; i++) {
         if (h->fields[i].id != id)
             continue;

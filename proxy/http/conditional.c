@@ -42,6 +42,8 @@ static bool is_not_modified_since(const struct head *request, int64_t last_modif
 {
     const struct field *since = NULL;
     int64_t since_unix_s;
+    if (!head_field(request, FIELD_IF_MODIFIED_SINCE))
+        return false;
     for (unsigned i = 0; i < request->field_count; i++) {
         if (request->fields[i].id != FIELD_IF_MODIFIED_SINCE)
             continue;
@@ -58,6 +60,8 @@ bool conditional_is_not_modified(const struct head *request, struct span etag,
                                  int64_t last_modified_unix_s)
 {
     bool has_list = false;
+    if (!head_field(request, FIELD_IF_NONE_MATCH))
+        return is_not_modified_since(request, last_modified_unix_s);
     for (unsigned i = 0; i < request->field_count; i++) {
         if (request->fields[i].id != FIELD_IF_NONE_MATCH)
             continue;

@@ -121,10 +121,8 @@ const char *field_name(enum field_id id)
     return names[id].p;
 }
 
-const struct field *head_field(const struct head *h, enum field_id id)
+const struct field *head_field_first(const struct head *h, enum field_id id)
 {
-    if (!(h->seen >> id & 1))
-        return NULL;
     for (unsigned i = 0; i < h->field_count; i++) {
         if (h->fields[i].id == id)
             return &h->fields[i];
@@ -176,6 +174,8 @@ bool field_list_next(struct span *rest, struct span *ret_member)
 
 bool field_has_token(const struct head *h, enum field_id id, struct span token)
 {
+    if (!head_field(h, id))
+        return false;
     for (unsigned i = 0; i < h->field_count; i++) {
         if (h->fields[i].id != id)
             continue;

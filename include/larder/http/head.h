@@ -147,7 +147,11 @@ enum head_result head_parse_response(const char *p, size_t len, size_t limit,
                                      enum method request_method, struct head *h);
 
 /* The first field <id>, or NULL. */
-const struct field *head_field(const struct head *h, enum field_id id);
+const struct field *head_field_first(const struct head *h, enum field_id id); /* which is there */
+static inline const struct field *head_field(const struct head *h, enum field_id id)
+{
+    return h->seen >> id & 1 ? head_field_first(h, id) : NULL;
+}
 /* The first field of that name in any case, or NULL. */
 const struct field *head_field_named(const struct head *h, struct span name);
 enum field_id field_id_of(struct span name);
