@@ -102,6 +102,17 @@ static void copy_numbers(struct entry *e, const struct entry_parts *p)
         e->value[i] = p->value[i];
 }
 
+void entry_parts_set_freshness(struct entry_parts *parts, const struct freshness *f)
+{
+    parts->age_at_store_ms = f->age_ms;
+    parts->lifetime_ms = f->lifetime_ms;
+    parts->overdue_ms = f->overdue_ms;
+    parts->while_ms = f->while_ms;
+    parts->error_ms = f->error_ms;
+    parts->keep_ms = f->keep_ms;
+    parts->flags = f->flags;
+}
+
 struct entry *entry_new(const struct entry_parts *parts)
 {
     size_t extra =

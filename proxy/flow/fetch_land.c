@@ -148,13 +148,6 @@ static struct entry *make_entry(struct fetch *f, const struct cache_key *key, st
         .began = flight_began(f->flight),
         /* to HTTP it ages while its body comes (RFC 9111 section 4.2.3) */
         .stored_mono_ms = f->l.route->fresh.is_http && f->head_ms ? f->head_ms : now,
-        .age_at_store_ms = f->fresh.age_ms,
-        .lifetime_ms = judged->lifetime_ms,
-        .overdue_ms = f->fresh.overdue_ms,
-        .while_ms = f->fresh.while_ms,
-        .error_ms = f->fresh.error_ms,
-        .keep_ms = f->fresh.keep_ms,
-        .flags = f->fresh.flags,
         .fetch_us = f->wait_us,
         .body = body,
         .target = has_secret_target(f->l.route) ? no_span : f->request->target,
@@ -164,6 +157,8 @@ static struct entry *make_entry(struct fetch *f, const struct cache_key *key, st
         .value_count = judged->value_count,
         .value = judged->value};
     bool has_cookies = f->l.route->fresh.set_cookie == SET_COOKIE_STORE;
+    entry_parts_set_freshness(&parts, &f->fresh);
+    parts.lifetime_ms = judged->lifetime_ms;
     return answer_entry_new(f->response, has_cookies, &parts);
 }
 

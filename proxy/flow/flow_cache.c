@@ -160,6 +160,38 @@ static struct waiter *waiter_new(struct flow *f)
     return waiter;
 }
 
+/* What may be served if the upstream fails; of a part that is not stored still the whole. */
+static void note_stale(struct flow *f, struct entry *e)
+{
+    if (!e && f->is_whole_stale)
+        return;
+    entry_unref(f->stale);
+    f->stale = e;
+    f->is_whole_stale = false;
+}
+
+static enum flow_state join(struct flow *f, const struct store_begun *begun, struct waiter *waiter)
+{
+    note_miss(f, begun->miss);
+    f->waiter = waiter;
+    note_stale(f, begun->entry);
+    count(&f->w->counters.coalesced_waiting);
+    start_waiting(f, false);
+    return FLOW_WAIT;
+}
+
+static enum flow_state lead(struct flow *f, const struct store_begun *begun, bool is_alone)
+{
+    note_miss(f, begun->miss);
+    note_stale(f, begun->entry);
+    if (is_alone && !begun->entry) {
+        f->reason = REASON_HIT_FOR_MISS;
+        count(&f->w->routes[f->l.route->index].hit_for_miss);
+    }
+    start_waiting(f, true);
+    return flow_lead(f, begun->flight);
+}
+
 static enum flow_state begin_with(struct flow *f, const struct cache_key *key, bool is_variant)
 {
     struct waiter *waiter = waiter_new(f);
@@ -172,19 +204,8 @@ static enum flow_state begin_with(struct flow *f, const struct cache_key *key, b
                             .waiter = &waiter->base};
     struct store_begun begun;
     enum store_result rc = store_begin(f->w->store, &b, &begun);
-    struct route_counters *c = &f->w->routes[f->l.route->index];
-    if (rc == STORE_JOINED) {
-        note_miss(f, begun.miss);
-        f->waiter = waiter;
-        if (begun.entry || !f->is_whole_stale) {
-            entry_unref(f->stale);
-            f->stale = begun.entry;
-            f->is_whole_stale = false;
-        }
-        count(&f->w->counters.coalesced_waiting);
-        start_waiting(f, false);
-        return FLOW_WAIT;
-    }
+    if (rc == STORE_JOINED)
+        return join(f, &begun, waiter);
     free(waiter);
     switch (rc) {
     case STORE_HIT:
@@ -199,20 +220,9 @@ static enum flow_state begin_with(struct flow *f, const struct cache_key *key, b
         return pass(f, REASON_NOMEM, NULL);
     case STORE_LEAD:
     case STORE_ALONE:
-        note_miss(f, begun.miss);
-        if (begun.entry || !f->is_whole_stale) {
-            entry_unref(f->stale);
-            f->stale = begun.entry;
-            f->is_whole_stale = false;
-        }
-        if (rc == STORE_ALONE && !begun.entry) {
-            f->reason = REASON_HIT_FOR_MISS;
-            count(&c->hit_for_miss);
-        }
-        start_waiting(f, true);
-        return flow_lead(f, begun.flight);
+        return lead(f, &begun, rc == STORE_ALONE);
     case STORE_FULL:
-        return pass(f, REASON_WAITERS_FULL, &c->waiters_full);
+        return pass(f, REASON_WAITERS_FULL, &f->w->routes[f->l.route->index].waiters_full);
     default:
         return pass(f, REASON_NOMEM, NULL);
     }
@@ -251,47 +261,60 @@ static enum flow_state begin_part(struct flow *f)
     return begin_with(f, &key, true);
 }
 
+/* What is stored answers the request as it is. */
+static enum flow_state reuse(struct flow *f, struct entry *e, enum store_result found)
+{
+    f->is_stale = found == STORE_KEPT;
+    if (!f->is_stale)
+        return serve(f, e, found == STORE_STALE);
+    f->entry = e;
+    f->reason = REASON_MAX_STALE;
+    return FLOW_DELIVER;
+}
+
+static enum flow_state only_if_cached(struct flow *f)
+{
+    if (find_part(f))
+        return FLOW_DELIVER;
+    return flow_fail(f, 504, "only-if-cached",
+                     "the request asks for a stored answer only, and there is none");
+}
+
+/* HEAD and Range go up as they are. If the upstream fails, what is stored whole may do; it is the
+ * flow's. */
+static enum flow_state pass_as_asked(struct flow *f, struct entry *e)
+{
+    f->stale = e;
+    f->is_whole_stale = true;
+    return f->head->method == METHOD_HEAD ? FLOW_PASS : begin_part(f);
+}
+
 /* Mode http, and the client has a say: what is stored decides what can be done for it. FLOW_LOOKUP:
  * nothing special, the store begins as always. */
 static enum flow_state look_first(struct flow *f)
 {
-    f->is_whole_stale = false;
-    struct cache_control cc = {.flags = 0};
     const struct route *r = f->l.route;
+    struct cache_control cc = {.flags = 0};
     struct entry *e = NULL;
+    f->is_whole_stale = false;
     if (!r->request_cc_ignored)
         reuse_request_parse(f->head, &cc);
     enum store_result found = lookup_find(f->w, &f->l, f->head, LOOKUP_KEPT, &e);
-    if (e && lookup_knows_origin(f->head, e) && lookup_may_reuse(r, f->head, e, mono_now_ms())) {
-        f->is_stale = found == STORE_KEPT;
-        if (!f->is_stale)
-            return serve(f, e, found == STORE_STALE);
-        f->entry = e;
-        f->reason = REASON_MAX_STALE;
-        return FLOW_DELIVER;
-    }
+    if (e && lookup_knows_origin(f->head, e) && lookup_may_reuse(r, f->head, e, mono_now_ms()))
+        return reuse(f, e, found);
     note_miss(f, e ? STORE_MISS_EXPIRED : STORE_MISS_ABSENT);
-    bool is_validated = e && found != STORE_KEPT && !lookup_is_personal(r, f->head);
-    bool is_passed = f->head->method == METHOD_HEAD || head_field(f->head, FIELD_RANGE);
-    if (cc.flags & CC_ONLY_IF_CACHED || cc.flags & CC_NO_STORE || is_passed || !is_validated) {
-        bool is_personal = e && found != STORE_KEPT;
-        if (is_passed) { /* if the upstream fails, it may do */
-            f->stale = take(e);
-            f->is_whole_stale = true;
-        }
-        entry_unref(e);
-        if (cc.flags & CC_ONLY_IF_CACHED && find_part(f))
-            return FLOW_DELIVER;
-        if (cc.flags & CC_ONLY_IF_CACHED)
-            return flow_fail(f, 504, "only-if-cached",
-                             "the request asks for a stored answer only, and there is none");
-        if (cc.flags & CC_NO_STORE)
-            return pass(f, REASON_NO_STORE, NULL);
-        if (is_passed)
-            return f->head->method == METHOD_HEAD ? FLOW_PASS : begin_part(f);
-        return is_personal ? pass(f, REASON_AUTHORIZATION, NULL) : FLOW_LOOKUP;
-    }
-    return fetch_anew(f, e, REASON_REQUEST);
+    if (!(cc.flags & (CC_ONLY_IF_CACHED | CC_NO_STORE)) &&
+        (f->head->method == METHOD_HEAD || head_field(f->head, FIELD_RANGE)))
+        return pass_as_asked(f, e);
+    bool is_usable = e && found != STORE_KEPT, is_personal = lookup_is_personal(r, f->head);
+    if (is_usable && !is_personal && !(cc.flags & (CC_ONLY_IF_CACHED | CC_NO_STORE)))
+        return fetch_anew(f, e, REASON_REQUEST);
+    entry_unref(e);
+    if (cc.flags & CC_ONLY_IF_CACHED)
+        return only_if_cached(f);
+    if (cc.flags & CC_NO_STORE)
+        return pass(f, REASON_NO_STORE, NULL);
+    return is_usable ? pass(f, REASON_AUTHORIZATION, NULL) : FLOW_LOOKUP;
 }
 
 enum flow_state flow_begin(struct flow *f)

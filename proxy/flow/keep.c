@@ -127,17 +127,13 @@ void keep_store(struct keep *k, struct worker *w, const struct head *response)
                                 .tag_text = buf_span(&judged.tag_text),
                                 .began = k->began,
                                 .stored_mono_ms = mono_now_ms(),
-                                .age_at_store_ms = k->fresh.age_ms,
-                                .lifetime_ms = judged.lifetime_ms,
-                                .while_ms = k->fresh.while_ms,
-                                .error_ms = k->fresh.error_ms,
-                                .keep_ms = k->fresh.keep_ms,
-                                .flags = k->fresh.flags,
                                 .body = span_of((const char *)evbuffer_pullup(k->body, -1), len),
                                 .target = k->head.target,
                                 .host = k->head.host,
                                 .value_count = judged.value_count,
                                 .value = judged.value};
+    entry_parts_set_freshness(&parts, &k->fresh);
+    parts.lifetime_ms = judged.lifetime_ms;
     bool has_cookies = k->l.route->fresh.set_cookie == SET_COOKIE_STORE;
     bool is_of_host = !k->l.route->key_host && answer_names_host(&k->head, response, k->body);
     struct entry *e = judged.verdict == STORE_YES && !is_of_host
@@ -182,13 +178,7 @@ static struct entry *updated(const struct lookup *l, const struct head *request,
                                 .value = e->value};
     struct entry *ret = NULL;
     if (fresh_judge(&c, &fresh) == STORE_YES) {
-        parts.age_at_store_ms = fresh.age_ms;
-        parts.lifetime_ms = fresh.lifetime_ms;
-        parts.overdue_ms = fresh.overdue_ms;
-        parts.while_ms = fresh.while_ms;
-        parts.error_ms = fresh.error_ms;
-        parts.keep_ms = fresh.keep_ms;
-        parts.flags = fresh.flags;
+        entry_parts_set_freshness(&parts, &fresh);
         ret = answer_entry_new(m.head, l->route->fresh.set_cookie == SET_COOKIE_STORE, &parts);
     }
     merged_fini(&m);

@@ -108,6 +108,8 @@ struct entry_parts {
     const uint16_t *value;
 };
 
+/* Fills in what <f> says of time: age, lifetime, windows and flags. */
+void entry_parts_set_freshness(struct entry_parts *parts, const struct freshness *f);
 /* Copies all parts into one block. NULL: no memory. The caller owns the one reference. */
 struct entry *entry_new(const struct entry_parts *parts);
 struct entry *entry_ref(struct entry *e); /* returns e */
