@@ -125,9 +125,10 @@ static void add_ttl(const struct fresh_policy *p, struct buf *out)
 {
     if (p->has_ttl)
         add_duration(out, p->ttl_ms);
-    buf_add_str(out, p->has_ttl            ? ""
-                     : p->status_ttl_count ? "as the app says, but"
-                                           : "as the app says");
+    buf_add_str(out, p->has_ttl   ? (p->is_http ? " where the app says nothing (mode http)" : "")
+                     : p->is_http ? "as the app says (mode http)"
+                                  : "as the app says");
+    buf_add_str(out, !p->has_ttl && p->status_ttl_count ? ", but" : "");
     for (unsigned i = 0; i < p->status_ttl_count; i++) {
         unsigned low = p->status_ttl[i].low, high = p->status_ttl[i].high;
         buf_add_fmt(out, low == high ? "%s%u: " : "%s%u-%u: ", p->has_ttl || i ? "; " : " ", low,
@@ -150,6 +151,9 @@ static void add_rules(const struct route *r, struct buf *out)
         {r->fresh.share_authorized, "answers to requests with Authorization are shared"},
         {r->share_cookies, "answers to requests with cookies are shared"},
         {r->vary_ignored, "Vary is ignored"},
+        {r->cors_ignored, "Origin is looked at only where Vary names it"},
+        {r->is_any_language_order, "languages of one weight are one in any order"},
+        {r->fresh.is_http && r->request_cc_ignored, "Cache-Control of requests is ignored"},
     };
     for (unsigned i = 0; i < array_len(rules); i++)
         if (rules[i].is_on)
@@ -163,6 +167,7 @@ static void add_stale(const struct route *r, struct buf *out)
         const char *text;
     } windows[] = {{r->fresh.while_ms, "while it is refreshed"},
                    {r->fresh.error_ms, "where the upstream fails"},
+                   {r->fresh.keep_ms, "kept, to be validated"},
                    {r->error_budget_ms, "in all on a day for that"},
                    {r->deadline_ms, "is the deadline: slower counts as failed"}};
     for (unsigned i = 0; i < array_len(windows); i++) {
@@ -191,7 +196,7 @@ static void add_conditions(const struct route *r, struct buf *out)
         add_duration(out, r->ttl_rules[i].ttl_ms);
         buf_add_fmt(out, " if " SPAN_FMT "\n", SPAN_ARG(cond_text(r->ttl_rules[i].cond)));
     }
-    if (r->store_errors)
+    if (r->store_errors && !r->fresh.is_http)
         buf_add_str(out, "  rule      JSON that tells of an error is stored, too\n");
 }
 

@@ -30,6 +30,8 @@ const char *reply_proxy_status(unsigned status)
 {
     if (status == 401 || status == 403 || status == 405)
         return "http_request_denied";
+    if (status == 504) /* no upstream was slow: the request wanted none (only-if-cached) */
+        return "http_request_error";
     return status < 500 ? "http_request_error" : "proxy_internal_error";
 }
 
