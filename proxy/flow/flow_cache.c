@@ -99,7 +99,9 @@ static enum flow_state fetch_anew(struct flow *f, struct entry *e, enum reason w
         return pass(f, why, NULL); /* what is on its way may have begun before the request */
     }
     f->reason = why;
+    entry_unref(f->stale); /* of a part, the whole */
     f->stale = e;
+    f->is_whole_stale = false;
     return flow_lead(f, flight);
 }
 

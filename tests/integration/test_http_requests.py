@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from support.larder import wait_until
-from support.script import CLOSED, Answer, Reply
+from support.script import CLOSED, Answer, Reply, site_of
 
 FRESH = ("Cache-Control", "max-age=3600")
 NOW = ("Date", 0)
@@ -463,3 +463,14 @@ def test_a_post_is_never_answered_from_the_store(site):
     bodies = [site.ask(path, method="POST", body=b"abc").body for _ in range(2)]
     assert bodies == [b"answer 1", b"answer 2"]
     assert [r.method for r in site.asked(path)] == ["POST", "POST"]
+
+
+def test_a_part_that_is_asked_anew_holds_no_reference_to_the_whole():
+    """Both are stored, and neither will do: the leak checker has the last word."""
+    part = Reply([FRESH, ("Content-Range", "bytes 0-3/10")], 206, TEN[:4])
+    with site_of() as site:
+        path = site.path(part, Reply([FRESH], body=TEN), part)
+        site.ask(path, [("Range", "bytes=0-3")])
+        assert site.ask(path).body == TEN
+        answer = site.ask(path, [("Range", "bytes=0-3"), cc("no-cache")])
+        assert answer.status == 206 and len(site.asked(path)) == 3
