@@ -253,6 +253,13 @@ struct landing {
     struct judged judged;
 };
 
+/* What must be validated at each use is its leader's alone (RFC 9111 section 4), stored or not. */
+static bool is_for_one(const struct fetch *f)
+{
+    bool has_time = f->fresh.lifetime_ms || f->fresh.while_ms;
+    return f->verdict == STORE_YES && (!has_time || f->fresh.flags & FRESH_MUST_VALIDATE);
+}
+
 static void land(struct fetch *f, const struct landing *l, mono_ms now)
 {
     bool is_stored = l->entry && l->judged.verdict == STORE_YES;
@@ -266,8 +273,7 @@ static void land(struct fetch *f, const struct landing *l, mono_ms now)
     unsigned count_stored = is_stored ? 1u + (l->marker != NULL) + (l->alias != NULL) : 0;
     if (!is_stored)
         fetch_note_failed_refresh(f);
-    /* what must be validated at each use is its leader's alone (RFC 9111 section 4) */
-    bool is_for_all = !l->is_alone && (!is_stored || entry_is_shareable(l->entry));
+    bool is_for_all = !l->is_alone && !is_for_one(f) && (!is_stored || entry_is_shareable(l->entry));
     enum err_code stored = store_land(f->w->store, take(f->flight), is_for_all ? &r : &own, entries,
                                       count_stored, now);
     count_landed(f, &l->judged, stored);

@@ -4,7 +4,7 @@ import threading
 import pytest
 
 from support.larder import wait_until
-from support.script import CLOSED, Reply
+from support.script import CLOSED, Reply, site_of
 
 FRESH = ("Cache-Control", "max-age=3600")
 TAG = ("ETag", '"a"')
@@ -137,3 +137,19 @@ def test_an_encoded_body_goes_only_to_who_reads_it(site):
     path = site.path(Reply(fields))
     site.ask(path, gzip)
     assert site.asked(path)[0].get("Accept-Encoding") == "gzip"
+
+
+@pytest.mark.parametrize("under, reply", [
+    ("", dict(status=500)),  # an error page that greets its reader
+    ("/picky", dict(fields=[TAG]))])  # not stored by a rule of the route, and not said to be public
+def test_what_is_not_stored_is_shared_with_no_other_cookie(under, reply):
+    gate = threading.Event()
+    picky = {"name": "picky", "match": "/picky/*", "mode": "http",
+             "store_if": "header.X-Store == 1"}
+    with site_of(picky) as site:
+        path = site.path(Reply(gate=gate, **reply), Reply(**reply), under=under)
+        leader = first_of(site, path, ANN)
+        pending = waiting(site, path, [BOB, ()])
+        gate.set()
+        assert leader.result().body == b"answer 1"
+        assert b"answer 1" not in [p.result().body for p in pending]
