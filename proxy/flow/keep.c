@@ -3,6 +3,8 @@
  * (RFC 9111 section 4.3.5). */
 #include "flow.h"
 
+#include <larder/http/vary.h>
+
 #include <stdlib.h>
 
 struct keep {
@@ -54,12 +56,35 @@ static bool judge_head(const struct flow *f, const struct head *response, struct
            !(k->fresh.flags & FRESH_MUST_VALIDATE);
 }
 
+/* Fields that a GET would have sent without, and that may have chosen the answer. */
+static bool has_taken_away(const struct route *r, const struct head *h)
+{
+    for (unsigned i = 0; r->identity == IDENTITY_NONE && i < h->field_count; i++)
+        if (field_is_credential(&h->fields[i]))
+            return true;
+    return false;
+}
+
+/* Would the answer stand under the key alone, if a GET had brought it? */
+static bool has_no_variants(const struct route *r, const struct head *request,
+                            const struct head *response)
+{
+    struct buf names;
+    char block[1024];
+    struct vary_case c = {.request = request,
+                          .response = response,
+                          .is_cors = !r->cors_ignored,
+                          .is_by_host = !r->key_host};
+    buf_init_fixed(&names, block, sizeof(block));
+    return vary_names(&c, &names) && names.len == 0 && !names.failed;
+}
+
 struct keep *keep_start(const struct flow *f, const struct head *response)
 {
     const struct route *r = f->l.route;
     bool is_candidate = r->cached && r->fresh.is_http && f->head->method == METHOD_POST &&
-                        !f->head->has_upgrade && response->status == 200 &&
-                        !head_field(response, FIELD_VARY) && is_own_location(f->head, response);
+                        response->status == 200 && is_own_location(f->head, response) &&
+                        has_no_variants(r, f->head, response) && !has_taken_away(r, f->head);
     struct keep *k = is_candidate ? calloc(1, sizeof(*k)) : NULL;
     if (!k)
         return NULL;
@@ -69,7 +94,8 @@ struct keep *keep_start(const struct flow *f, const struct head *response)
     k->l.route = r;
     k->l.captures = f->l.captures;
     k->body = evbuffer_new();
-    bool is_good = k->body && judge_head(f, response, k) &&
+    bool is_good = k->body && lookup_may_share(f->w->shared, r, &k->head) == REASON_NONE &&
+                   judge_head(f, response, k) &&
                    lookup_build_key(f->w->shared, &k->l, &k->head, span_of(NULL, 0), NULL,
                                     k->key_block, sizeof(k->key_block)) == KEY_OK;
     if (!is_good) {

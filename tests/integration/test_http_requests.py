@@ -474,3 +474,37 @@ def test_a_part_that_is_asked_anew_holds_no_reference_to_the_whole():
         assert site.ask(path).body == TEN
         answer = site.ask(path, [("Range", "bytes=0-3"), cc("no-cache")])
         assert answer.status == 206 and len(site.asked(path)) == 3
+
+
+# --- an answer to a POST that says it is the target's own: RFC 9110 section 9.3.3 ---
+
+def own(site, *fields, under="", **more):
+    """A POST whose answer would do for a GET, and what a GET brings."""
+    path = site.path(Reply(), Reply([FRESH]), under=under)
+    post = Reply([FRESH, ("Content-Location", path), *fields], **more)
+    site.app.replies[path][0] = post
+    return path
+
+
+def test_a_post_keeps_what_it_says_is_the_targets_own(site):
+    path = own(site)
+    site.ask(path, method="POST", body=b"x")
+    answer = site.ask(path)
+    assert answer.is_hit and answer.body == b"answer 1"
+
+
+def test_a_packed_answer_to_a_post_is_not_for_those_who_cannot_read_it(site):
+    """The answer to a GET would vary by Accept-Encoding, whatever the app says."""
+    path = own(site, ("Content-Encoding", "gzip"))
+    site.ask(path, [("Accept-Encoding", "gzip")], method="POST", body=b"x")
+    assert site.ask(path).body == b"answer 2"
+
+
+def test_what_a_post_with_credentials_brought_is_not_nobodys():
+    """A GET of such a route is sent without them, a POST with them."""
+    with site_of({"name": "n", "match": "/n/*", "mode": "http", "identity": "none"}) as site:
+        for name in ("Cookie", "Authorization"):
+            path = own(site, under="/n")
+            site.ask(path, [(name, "ann")], method="POST", body=b"x")
+            assert site.asked(path)[0].get(name) == "ann"
+            assert site.ask(path).body == b"answer 2"
