@@ -73,7 +73,8 @@ struct flow {
     enum store_verdict verdict;
     bool head_written, is_head_only, is_chunked, is_ended, is_upload_done, is_upload_failed;
     enum upstream_error stream_error;
-    struct keep *keep; /* a copy of what streams by, to be stored */
+    uint64_t passed_began; /* number of the last invalidation when the request was passed on */
+    struct keep *keep;     /* a copy of what streams by, to be stored */
 
     struct {
         bool is_open, is_up_ended, is_down_ended; /* up: to the upstream */

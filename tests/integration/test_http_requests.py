@@ -508,3 +508,24 @@ def test_what_a_post_with_credentials_brought_is_not_nobodys():
             site.ask(path, [(name, "ann")], method="POST", body=b"x")
             assert site.asked(path)[0].get(name) == "ann"
             assert site.ask(path).body == b"answer 2"
+
+
+@pytest.mark.parametrize("selector", [{"path": "PATH"}, {"glob": "*PATH?*"}])
+@pytest.mark.parametrize("has_begun", [False, True])
+def test_no_invalidation_is_outrun_by_what_a_post_brings(site, selector, has_begun):
+    """It comes while the app works, or while the body goes by."""
+    gate = threading.Event()
+    path = own(site, gate=gate)
+    if has_begun:
+        head = (f"HTTP/1.1 200 OK\r\nCache-Control: max-age=3600\r\nContent-Location: {path}\r\n"
+                "Content-Length: 5\r\n\r\n")
+        site.app.replies[path][0] = Reply(before=head.encode(), gate=gate, raw=b"first")
+    writes = site.larder.counter("totals.writes")
+    pending = site.start(path, method="POST")
+    wait_until(lambda: len(site.asked(path)) == 1)
+    if has_begun:
+        site.larder.wait_for_counter("totals.writes", writes + 1)
+    site.larder.invalidate(**{k: v.replace("PATH", path) for k, v in selector.items()})
+    gate.set()
+    pending.result()
+    assert site.ask(path).body == b"answer 2"
