@@ -127,9 +127,13 @@ struct keep *keep_start(const struct flow *f, const struct head *response);
 bool keep_add(struct keep *k, struct evbuffer *piece, uint64_t limit);
 void keep_store(struct keep *k, struct worker *w, const struct head *response);
 void keep_free(struct keep *k); /* NULL is fine */
-/* What the answer to a HEAD says of what is stored: it is updated, or dropped. */
+struct head_news {
+    const struct head *head; /* of the answer to a HEAD */
+    uint64_t delay_ms;       /* how long it took to come */
+};
+/* What <n> says of what is stored: it is updated, or dropped. */
 void keep_head_news(struct worker *w, const struct lookup *l, const struct head *request,
-                    const struct head *news);
+                    const struct head_news *n);
 
 /* flow_reply.c */
 enum flow_state flow_step_deliver(struct flow *f);

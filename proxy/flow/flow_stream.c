@@ -190,7 +190,8 @@ static bool write_head(struct flow *f)
     write_apply(f->w, &f->l, f->head, flow_whole_body(f), flow_json(f), h);
     f->keep = is_outrun ? NULL : keep_start(f, h);
     if (f->has_key && f->head->method == METHOD_HEAD && !f->is_led)
-        keep_head_news(f->w, &f->l, f->head, h);
+        keep_head_news(f->w, &f->l, f->head,
+                       &(struct head_news){.head = h, .delay_ms = f->upstream_us / 1000});
     cleanup(buf_fini) struct buf out;
     buf_init(&out, 512 * 1024);
     answer_head_format(h, false, false, &out);

@@ -162,12 +162,36 @@ void keep_store(struct keep *k, struct worker *w, const struct head *response)
 
 /* --- news by HEAD --- */
 
-static struct entry *updated(const struct lookup *l, const struct head *request,
-                             const struct entry *e, const struct head *news)
+/* Would <response> be stored where <e> is? What it varies by, or for whom, may have changed. */
+static bool is_found_there(struct worker *w, const struct lookup *l, const struct head *request,
+                           const struct head *response, const struct entry *e)
+{
+    struct buf names, text;
+    char names_block[1024], text_block[KEY_BYTES_MAX];
+    struct cache_key key;
+    struct entry *marker = NULL;
+    bool is_marked = store_peek(w->store, &l->key, mono_now_ms(), &marker) == STORE_VARY;
+    struct vary_case c = {.request = request,
+                          .response = response,
+                          .known = is_marked ? marker->body : span_of(NULL, 0),
+                          .is_cors = !l->route->cors_ignored,
+                          .is_by_host = !l->route->key_host};
+    buf_init_fixed(&names, names_block, sizeof(names_block));
+    buf_init_fixed(&text, text_block, sizeof(text_block));
+    bool is_good = (l->route->vary_ignored || vary_names(&c, &names)) && !names.failed;
+    entry_unref(marker);
+    if (is_good && names.len == 0)
+        return e->key.text.len == e->key.primary_len;
+    return is_good && lookup_variant_key(l, request, buf_span(&names), &text, &key) &&
+           cache_key_eq(&key, &e->key);
+}
+
+static struct entry *updated(struct worker *w, const struct lookup *l, const struct head *request,
+                             const struct entry *e, const struct head_news *n)
 {
     struct merged m;
     struct freshness fresh;
-    if (validate_merge(e, news, &m) != ERR_OK)
+    if (validate_merge(e, n->head, &m) != ERR_OK)
         return NULL;
     struct head as_get = *request;
     as_get.method = METHOD_GET;
@@ -175,7 +199,8 @@ static struct entry *updated(const struct lookup *l, const struct head *request,
                            .request = &as_get,
                            .response = m.head,
                            .has_credentials = lookup_is_personal(l->route, request),
-                           .now_unix_s = unix_now_ms() / 1000};
+                           .now_unix_s = unix_now_ms() / 1000,
+                           .delay_ms = n->delay_ms};
     struct entry_parts parts = {.route = e->route,
                                 .key = &e->key,
                                 .tags = e->tags,
@@ -188,11 +213,12 @@ static struct entry *updated(const struct lookup *l, const struct head *request,
                                 .target = e->target,
                                 .host = e->host,
                                 .is_refetchable = e->is_refetchable,
-                                .is_for_any_origin = e->is_for_any_origin,
+                                .is_for_any_origin =
+                                    l->route->cors_ignored || vary_allows_any_origin(m.head),
                                 .value_count = e->value_count,
                                 .value = e->value};
     struct entry *ret = NULL;
-    if (fresh_judge(&c, &fresh) == STORE_YES) {
+    if (is_found_there(w, l, request, m.head, e) && fresh_judge(&c, &fresh) == STORE_YES) {
         parts.age_at_store_ms = fresh.age_ms;
         parts.lifetime_ms = fresh.lifetime_ms;
         parts.overdue_ms = fresh.overdue_ms;
@@ -207,8 +233,9 @@ static struct entry *updated(const struct lookup *l, const struct head *request,
 }
 
 void keep_head_news(struct worker *w, const struct lookup *l, const struct head *request,
-                    const struct head *news)
+                    const struct head_news *n)
 {
+    const struct head *news = n->head;
     struct entry *e = NULL;
     bool is_gone = news->status == 404 || news->status == 410;
     if (!l->route->fresh.is_http || (news->status != 200 && !is_gone))
@@ -216,9 +243,9 @@ void keep_head_news(struct worker *w, const struct lookup *l, const struct head 
     (void)lookup_find(w, l, request, LOOKUP_KEPT, &e);
     if (!e)
         return;
-    bool is_same = !is_gone && validate_is_same(e, news) &&
+    bool is_same = !is_gone && e->status == 200 && validate_is_same(e, news) &&
                    (!news->has_content_length || news->content_length == e->body.len);
-    struct entry *new_entry = is_same ? updated(l, request, e, news) : NULL;
+    struct entry *new_entry = is_same ? updated(w, l, request, e, n) : NULL;
     if (!new_entry || store_put(w->store, new_entry, e, mono_now_ms()) != ERR_OK)
         store_drop(w->store, e);
     entry_unref(new_entry);
