@@ -273,7 +273,8 @@ static void land(struct fetch *f, const struct landing *l, mono_ms now)
     unsigned count_stored = is_stored ? 1u + (l->marker != NULL) + (l->alias != NULL) : 0;
     if (!is_stored)
         fetch_note_failed_refresh(f);
-    bool is_for_all = !l->is_alone && !is_for_one(f) && (!is_stored || entry_is_shareable(l->entry));
+    bool is_for_all =
+        !l->is_alone && !is_for_one(f) && (!is_stored || entry_is_shareable(l->entry));
     enum err_code stored = store_land(f->w->store, take(f->flight), is_for_all ? &r : &own, entries,
                                       count_stored, now);
     count_landed(f, &l->judged, stored);
