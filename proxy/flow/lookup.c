@@ -251,9 +251,17 @@ static enum store_result find_by_language(struct worker *w, const struct lookup 
         entry_unref(alias);
         return STORE_MISS;
     }
+    struct entry *e = NULL;
     cache_key_init_variant(&key, alias->body, l->key.primary_len);
-    enum store_result rc = look(w->store, &key, now, ret_entry);
+    enum store_result rc = look(w->store, &key, now, &e);
     entry_unref(alias);
+    /* its variant may have been brought again in another language since */
+    if (e && !span_eq_nocase(validate_stored_field(e, SPAN_LIT("content-language")),
+                             buf_span(&language))) {
+        entry_unref(e);
+        return STORE_MISS;
+    }
+    *ret_entry = e;
     return rc;
 }
 

@@ -529,3 +529,14 @@ def test_no_invalidation_is_outrun_by_what_a_post_brings(site, selector, has_beg
     gate.set()
     pending.result()
     assert site.ask(path).body == b"answer 2"
+
+
+def test_a_language_is_not_found_where_another_has_come_in_its_place(site):
+    def reply(language):
+        return Reply([FRESH, ("Vary", "Accept-Language"), ("Content-Language", language)])
+    path = site.path(reply("de"), reply("en"), reply("de"))
+    both = [("Accept-Language", "de, en;q=0.5")]
+    site.ask(path, both)
+    assert site.ask(path, [("Accept-Language", "de")]).is_hit
+    assert site.ask(path, [*both, cc("no-cache")]).get("Content-Language") == "en"
+    assert site.ask(path, [("Accept-Language", "de")]).body == b"answer 3"
