@@ -277,8 +277,10 @@ static enum flow_state step_wait(struct flow *f)
         return FLOW_LOOKUP;
     case FLIGHT_ANSWER:
         if (!f->is_led && lookup_is_personal(f->l.route, f->head) &&
-            !(f->entry->flags & FRESH_FOR_AUTHORIZED))
+            !(f->entry->flags & FRESH_FOR_AUTHORIZED)) {
+            entry_unref(take(f->entry)); /* none of this request's: nor is it a hit */
             return bypass(f, REASON_AUTHORIZATION);
+        }
         if (flow_is_our_variant(f) && (f->is_led || lookup_knows_origin(f->head, f->entry)))
             return FLOW_DELIVER;
         f->is_coalesced = false; /* another variant's flight: ask anew */
