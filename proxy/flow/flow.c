@@ -227,7 +227,7 @@ static enum flow_state step_lookup(struct flow *f)
 static enum flow_state step_deadline(struct flow *f)
 {
     f->is_timeout = f->is_deadline = false;
-    if (!f->stale || !entry_may_hide_error(f->stale, mono_now_ms())) {
+    if (!flow_may_serve_stale(f)) {
         if (f->waiter)
             timer_start(f->timer, f->w->config->cache.wait_timeout_ms);
         return FLOW_PAUSE;

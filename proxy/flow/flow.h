@@ -98,7 +98,9 @@ void flow_log(struct flow *f);
 enum flow_state flow_begin(struct flow *f);
 bool flow_is_our_variant(struct flow *f);
 enum flow_state flow_lead(struct flow *f, struct flight *flight);
-/* There is a stale answer, and nothing forbids to serve it in a failure's place. */
+/* There is a stale answer, and nothing forbids to serve it to this request. */
+bool flow_may_serve_stale(const struct flow *f);
+/* ... in a failure's place: the route's budget has a say, and is spent. */
 bool flow_may_hide_error(struct flow *f);
 enum flow_state flow_serve_stale(struct flow *f, enum reason why);
 

@@ -296,7 +296,7 @@ enum flow_state flow_begin(struct flow *f)
     return is_key ? begin_with(f, &key, true) : pass(f, REASON_KEY, NULL);
 }
 
-bool flow_may_hide_error(struct flow *f)
+bool flow_may_serve_stale(const struct flow *f)
 {
     if (!f->stale || !entry_may_hide_error(f->stale, mono_now_ms()))
         return false;
@@ -304,7 +304,12 @@ bool flow_may_hide_error(struct flow *f)
         return false;
     bool is_anothers =
         lookup_is_personal(f->l.route, f->head) && !(f->stale->flags & FRESH_FOR_AUTHORIZED);
-    if (is_anothers || !lookup_knows_origin(f->head, f->stale))
+    return !is_anothers && lookup_knows_origin(f->head, f->stale);
+}
+
+bool flow_may_hide_error(struct flow *f)
+{
+    if (!flow_may_serve_stale(f))
         return false;
     if (refresh_may_hide_error(f->w, f->l.route))
         return true;

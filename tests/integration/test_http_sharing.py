@@ -153,3 +153,31 @@ def test_what_is_not_stored_is_shared_with_no_other_cookie(under, reply):
         gate.set()
         assert leader.result().body == b"answer 1"
         assert b"answer 1" not in [p.result().body for p in pending]
+
+
+def test_a_deadline_gives_nothing_to_whom_it_is_not_for():
+    """Neither to an authorized client, nor to one that reads it from another origin."""
+    gate = threading.Event()
+    slow = {"name": "slow", "match": "/slow/*", "mode": "http", "deadline": "50ms"}
+    with site_of(slow) as site:
+        reply = Reply([cc("max-age=0, stale-if-error=60")])
+        for asks in (AUTH, [("Origin", "http://a")]):
+            path = site.path(reply, Reply(gate=gate), under="/slow")
+            site.ask(path)
+            pending = site.start(path, asks)
+            assert site.ask(path).body == b"answer 1", "others get what is stale"
+            gate.set()
+            assert pending.result().body != b"answer 1"
+            gate.clear()
+
+
+def test_what_failed_in_an_answers_place_is_no_hit(site):
+    """The answer that was waited for is not for this request, and its own one does not come."""
+    gate = threading.Event()
+    path = site.path(Reply([FRESH], gate=gate), CLOSED)
+    leader = first_of(site, path)
+    pending = waiting(site, path, [AUTH])
+    gate.set()
+    assert leader.result().body == b"answer 1"
+    answer = pending[0].result()
+    assert answer.status == 502 and not answer.is_hit
