@@ -133,6 +133,8 @@ def test_max_stale_takes_what_is_stale_without_asking(site):
     answer = site.ask(path, [cc("max-stale")])
     assert answer.body == b"answer 1" and len(site.asked(path)) == 1
     assert int(answer.get("Age")) >= 90
+    status = answer.get("Cache-Status")
+    assert status.startswith("larder; hit; ttl=-") and status.endswith("; detail=max-stale")
     assert site.ask(path).body == b"answer 2"
 
 
