@@ -21,6 +21,7 @@ struct fetch {
     enum store_verdict verdict; /* of the head: STORE_YES, or why it is collected to be shared */
     struct freshness fresh;
     uint64_t wait_us;
+    mono_ms head_mono_ms; /* when the answer's head came */
     char *request_text; /* the leader's head: judged and varied by when the answer comes */
     struct head *request;
     char *request_body;

@@ -182,6 +182,7 @@ static void on_head(void *arg, const struct head *h)
     f->response = h;
     f->upstream_status = h->status;
     f->wait_us = exchange_wait_us(f->exchange);
+    f->head_mono_ms = mono_now_ms();
     if (f->is_conditional && h->status == 304 && !take_confirmation(f, h)) {
         ask_plainly(f);
         return;

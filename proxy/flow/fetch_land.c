@@ -175,7 +175,8 @@ static struct entry *make_entry(struct fetch *f, const struct cache_key *key, st
         .tag_count = judged->tag_count,
         .tag_text = buf_span(&judged->tag_text),
         .began = flight_began(f->flight),
-        .stored_mono_ms = now,
+        /* RFC 9111 section 4.2.3: an answer ages while its body comes */
+        .stored_mono_ms = f->l.route->fresh.is_http ? f->head_mono_ms : now,
         .age_at_store_ms = f->fresh.age_ms,
         .lifetime_ms = judged->lifetime_ms,
         .overdue_ms = f->fresh.overdue_ms,

@@ -12,6 +12,7 @@ struct keep {
     struct head head;      /* the request, as a GET */
     struct lookup l;       /* of that GET */
     struct freshness fresh;
+    mono_ms head_mono_ms;
     uint64_t began; /* number of the last invalidation: the POST's own counts as before */
     char key_block[KEY_BYTES_MAX];
 };
@@ -91,6 +92,7 @@ struct keep *keep_start(const struct flow *f, const struct head *response)
     k->head = *f->head;
     k->head.method = METHOD_GET;
     k->head.method_text = SPAN_LIT("GET");
+    k->head_mono_ms = mono_now_ms();
     k->l.route = r;
     k->l.captures = f->l.captures;
     k->body = evbuffer_new();
@@ -139,7 +141,7 @@ void keep_store(struct keep *k, struct worker *w, const struct head *response)
                                 .tag_count = judged.tag_count,
                                 .tag_text = buf_span(&judged.tag_text),
                                 .began = k->began,
-                                .stored_mono_ms = mono_now_ms(),
+                                .stored_mono_ms = k->head_mono_ms,
                                 .age_at_store_ms = k->fresh.age_ms,
                                 .lifetime_ms = judged.lifetime_ms,
                                 .while_ms = k->fresh.while_ms,

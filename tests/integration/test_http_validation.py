@@ -551,3 +551,18 @@ def test_a_304_with_an_entity_tag_that_the_stored_answer_lacks_leads_to_a_plain_
     path = site.path(Reply([STALE, CHANGED]), Reply([FRESH, TAG], 304), Reply([FRESH, TAG]))
     site.ask(path)
     assert site.ask(path).body == b"answer 3"
+
+
+def test_an_answer_ages_while_its_body_comes(site):
+    """RFC 9111 section 4.2.3: from when its head came."""
+    gate = threading.Event()
+    head = b"HTTP/1.1 200 OK\r\nCache-Control: max-age=1\r\nContent-Length: 5\r\n\r\nf"
+    path = site.path(Reply(before=head, gate=gate, raw=b"irst"), Reply([cc("max-age=1")]))
+    pending = site.start(path)
+    other = site.path(Reply([cc("max-age=1")]))
+    wait_until(lambda: len(site.asked(path)) == 1)
+    site.ask(other)
+    site.wait_until_stale(other)
+    gate.set()
+    assert pending.result().body == b"first"
+    assert site.ask(path).body == b"answer 2"
