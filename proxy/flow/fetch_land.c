@@ -73,9 +73,10 @@ static bool variant_of(struct fetch *f, mono_ms now, struct variant *v)
                           .is_by_host = !f->l.route->key_host && answer_names_host(f)};
     bool is_plain_part = f->response->status == 206 && !head_field(f->response, FIELD_VARY) &&
                          !head_field(f->response, FIELD_CONTENT_ENCODING);
-    if (f->response->status == 206) { /* the flight's own key holds its range */
+    if (f->response->status == 206) { /* the flight's own key holds its range, and no names */
         *ret_key = *k;
-        return is_plain_part && (f->l.route->cors_ignored || !head_field(f->request, FIELD_ORIGIN));
+        return is_plain_part && !marker && !c.is_by_host &&
+               (f->l.route->cors_ignored || !head_field(f->request, FIELD_ORIGIN));
     }
     v->over_ms = marker ? entry_over_ms(marker) : 0;
     if (!f->l.route->vary_ignored && !vary_names(&c, names))

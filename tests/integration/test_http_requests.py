@@ -542,3 +542,12 @@ def test_a_language_is_not_found_where_another_has_come_in_its_place(site):
     assert site.ask(path, [("Accept-Language", "de")]).is_hit
     assert site.ask(path, [*both, cc("no-cache")]).get("Content-Language") == "en"
     assert site.ask(path, [("Accept-Language", "de")]).body == b"answer 3"
+
+
+def test_a_part_of_what_varies_is_kept_for_nobody_else(site):
+    """The app says Vary with the whole, and forgets it with the part."""
+    path = site.path(Reply([cc("max-age=1"), TAG, ("Vary", "Foo")], body=TEN),
+                     *[Reply([FRESH, ("Content-Range", "bytes 0-0/10")], 206, b) for b in (b"1", b"2")])
+    site.ask(path, [("Foo", "1")])
+    site.wait_until_stale(path, [("Foo", "1")])
+    assert [site.ask(path, [("Range", "bytes=0-0"), ("Foo", n)]).body for n in "12"] == [b"1", b"2"]
