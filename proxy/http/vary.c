@@ -310,11 +310,13 @@ void vary_key(const struct head *request, struct span names, const struct vary_r
         struct span name = span_split(rest, ',', &rest);
         buf_add_char(out, '|');
         key_add_value(out, name);
-        if (!is_forwarded(request, name))
+        enum field_id id = field_id_of(name);
+        /* of an absolute target, where there is one, even if HTTP/1.0 came without the field */
+        bool is_there = id == FIELD_HOST ? request->host.len > 0 : is_forwarded(request, name);
+        if (!is_there)
             continue;
         buf_add_char(out, '=');
-        enum field_id id = field_id_of(name);
-        if (id == FIELD_HOST) { /* of an absolute target, where there is one */
+        if (id == FIELD_HOST) {
             bool any = false;
             add_member(out, request->host, &any);
             continue;

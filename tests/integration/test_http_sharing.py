@@ -181,3 +181,13 @@ def test_what_failed_in_an_answers_place_is_no_hit(site):
     assert leader.result().body == b"answer 1"
     answer = pending[0].result()
     assert answer.status == 502 and not answer.is_hit
+
+
+def test_a_host_without_a_host_field_is_told_apart():
+    """HTTP/1.0 may name it in the target alone, and the app is asked by it all the same."""
+    anyhost = {"name": "any", "match": "/any/*", "mode": "http", "key_host": False}
+    with site_of(anyhost) as site:
+        path = site.path(Reply([FRESH, ("Link", "<http://evil/x>")]), Reply([FRESH]), under="/any")
+        for target, body in ((f"http://evil{path}", b"answer 1"), (path, b"answer 2")):
+            data = site.larder.raw(f"GET {target} HTTP/1.0\r\n\r\n".encode())
+            assert data.endswith(body)
