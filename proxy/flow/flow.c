@@ -201,6 +201,7 @@ static enum key_result make_key(struct flow *f)
 {
     if (wants_body(f))
         parse_body(f);
+    f->l.is_https = lookup_is_https(f->w->config, f->head, f->gate);
     return lookup_build_key(f->w->shared, &f->l, f->head, flow_whole_body(f), flow_json(f),
                             f->key_block, sizeof(f->key_block));
 }

@@ -95,6 +95,7 @@ struct keep *keep_start(const struct flow *f, const struct head *response)
     k->head_mono_ms = mono_now_ms();
     k->l.route = r;
     k->l.captures = f->l.captures;
+    k->l.is_https = lookup_is_https(f->w->config, f->head, f->gate);
     k->body = evbuffer_new();
     bool is_good = k->body && lookup_may_share(f->w->shared, r, &k->head) == REASON_NONE &&
                    judge_head(f, response, k) &&

@@ -191,3 +191,23 @@ def test_a_host_without_a_host_field_is_told_apart():
         for target, body in ((f"http://evil{path}", b"answer 1"), (path, b"answer 2")):
             data = site.larder.raw(f"GET {target} HTTP/1.0\r\n\r\n".encode())
             assert data.endswith(body)
+
+
+@pytest.mark.parametrize("selector", [{"path": "PATH"}, {"key": "all:PATH?:@site"},
+                                      {"glob": "all:PATH?:*"}])
+def test_http_and_https_are_two_uris_and_one_resource_to_invalidate(selector):
+    """RFC 9111 section 2; else the redirect to https would be given to who comes by https."""
+    https = [("X-Forwarded-Proto", "https")]
+    with site_of(trusted_proxies=["127.0.0.0/8"]) as site:
+        path = site.path(Reply([FRESH, ("Location", "https://site/")], 301), Reply([FRESH]))
+        assert [site.ask(path, f).status for f in ((), https, (), https)] == [301, 200, 301, 200]
+        assert site.ask(path, https).is_hit and len(site.asked(path)) == 2
+        site.larder.invalidate(**{k: v.replace("PATH", path) for k, v in selector.items()})
+        assert [site.ask(path, f).is_hit for f in ((), https)] == [False, False]
+
+
+def test_who_spoofs_the_scheme_gets_what_the_app_says_to_http(site):
+    path = site.path(Reply([FRESH]))
+    assert not site.ask(path, [("X-Forwarded-Proto", "https")]).is_hit
+    assert site.asked(path)[0].get("X-Forwarded-Proto") == "http"
+    assert site.ask(path).is_hit
