@@ -211,3 +211,12 @@ def test_who_spoofs_the_scheme_gets_what_the_app_says_to_http(site):
     assert not site.ask(path, [("X-Forwarded-Proto", "https")]).is_hit
     assert site.asked(path)[0].get("X-Forwarded-Proto") == "http"
     assert site.ask(path).is_hit
+
+
+@pytest.mark.parametrize("name", ["X-Forwarded-For", "x-forwarded-host", "X-Request-Id", "Via"])
+def test_what_varies_by_a_field_that_larder_writes_is_kept_for_nobody(site, name):
+    """The client's own, or none at all, says nothing of what the app has read."""
+    assert site.twice([FRESH, ("Vary", name)]) == "asked"
+    path = site.path(Reply([FRESH, ("Vary", name)]))
+    site.ask(path)
+    assert site.asked(path)[0].get(name)
