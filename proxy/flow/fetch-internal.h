@@ -21,8 +21,8 @@ struct fetch {
     enum store_verdict verdict; /* of the head: STORE_YES, or why it is collected to be shared */
     struct freshness fresh;
     uint64_t wait_us;
-    mono_ms head_ms;    /* when the final head came; 0: not yet */
-    char *request_text; /* the leader's head: judged and varied by when the answer comes */
+    mono_ms head_mono_ms; /* when the answer's head came */
+    char *request_text;   /* the leader's head: judged and varied by when the answer comes */
     struct head *request;
     char *request_body;
     size_t request_body_len;

@@ -115,9 +115,14 @@ static enum store_verdict judge_head(struct fetch *f)
     return fresh_judge(&c, &f->fresh);
 }
 
-/* An app's failure is one for all who wait: they share it instead of repeating it. */
+/* An app's failure is one for all who wait: they share it instead of repeating it. What was asked
+ * for with credentials of which the key says nothing may be a page of its sender's own. */
 static bool is_shared_failure(const struct fetch *f)
 {
+    const struct route *r = f->l.route;
+    if (r->fresh.is_http && r->identity == IDENTITY_UNSTATED &&
+        route_open_credentials(r, f->request))
+        return false;
     return f->response->status >= 500 &&
            (f->verdict == STORE_NO_STATUS || f->verdict == STORE_NO_TTL);
 }
@@ -209,7 +214,7 @@ static void on_head(void *arg, const struct head *h)
     f->response = h;
     f->upstream_status = h->status;
     f->wait_us = exchange_wait_us(f->exchange);
-    f->head_ms = mono_now_ms();
+    f->head_mono_ms = mono_now_ms();
     if (f->is_conditional && h->status == 304 && !take_confirmation(f, h)) {
         ask_plainly(f);
         return;

@@ -46,7 +46,8 @@ static bool variant_of(struct fetch *f, mono_ms now, struct variant *v)
         !head_field(f->response, FIELD_VARY) && !head_field(f->response, FIELD_CONTENT_ENCODING);
     if (f->is_part && f->response->status != 200) { /* the flight's own key holds its range */
         *ret_key = *k;
-        return is_plain_part && (f->l.route->cors_ignored || !head_field(f->request, FIELD_ORIGIN));
+        return is_plain_part && !marker && !c.is_by_host &&
+               (f->l.route->cors_ignored || !head_field(f->request, FIELD_ORIGIN));
     }
     v->over_ms = marker ? entry_over_ms(marker) : 0;
     if (!f->l.route->vary_ignored && !vary_names(&c, names))
@@ -146,8 +147,8 @@ static struct entry *make_entry(struct fetch *f, const struct cache_key *key, st
         .tag_count = judged->tag_count,
         .tag_text = buf_span(&judged->tag_text),
         .began = flight_began(f->flight),
-        /* to HTTP it ages while its body comes (RFC 9111 section 4.2.3) */
-        .stored_mono_ms = f->l.route->fresh.is_http && f->head_ms ? f->head_ms : now,
+        /* RFC 9111 section 4.2.3: an answer ages while its body comes */
+        .stored_mono_ms = f->l.route->fresh.is_http ? f->head_mono_ms : now,
         .fetch_us = f->wait_us,
         .body = body,
         .target = has_secret_target(f->l.route) ? no_span : f->request->target,
@@ -220,6 +221,13 @@ struct landing {
     struct judged judged;
 };
 
+/* What must be validated at each use is its leader's alone (RFC 9111 section 4), stored or not. */
+static bool is_for_one(const struct fetch *f)
+{
+    bool has_time = f->fresh.lifetime_ms || f->fresh.while_ms;
+    return f->verdict == STORE_YES && (!has_time || f->fresh.flags & FRESH_MUST_VALIDATE);
+}
+
 static void land(struct fetch *f, const struct landing *l, mono_ms now)
 {
     bool is_stored = l->entry && l->judged.verdict == STORE_YES;
@@ -233,8 +241,8 @@ static void land(struct fetch *f, const struct landing *l, mono_ms now)
     unsigned count_stored = is_stored ? 1u + (l->marker != NULL) + (l->alias != NULL) : 0;
     if (!is_stored)
         fetch_note_failed_refresh(f);
-    /* what must be validated at each use is its leader's alone (RFC 9111 section 4) */
-    bool is_for_all = !l->is_alone && (!is_stored || entry_is_shareable(l->entry));
+    bool is_for_all =
+        !l->is_alone && !is_for_one(f) && (!is_stored || entry_is_shareable(l->entry));
     enum err_code stored = store_land(f->w->store, take(f->flight), is_for_all ? &r : &own, entries,
                                       count_stored, now);
     count_landed(f, &l->judged, stored);

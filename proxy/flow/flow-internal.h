@@ -63,6 +63,7 @@ struct lookup {
     struct buf key_text;
     struct cache_key key;
     const char *why;     /* of a KEY_REJECT */
+    bool is_https;       /* the scheme of the target URI: a part of the key in mode http */
     struct tag_set tags; /* once lookup_tags() was called; so the values */
     unsigned value_count;
     uint16_t value[ENTRY_VALUES_MAX];
@@ -71,6 +72,8 @@ struct lookup {
 struct route_request lookup_request(const struct shared *s, const struct lookup *l,
                                     const struct head *h, struct span body,
                                     const struct json *json);
+/* Was it asked by https? What the app is told, too: a trusted peer's word, or the listener's. */
+bool lookup_is_https(const struct config *c, const struct head *h, const struct gate *g);
 /* The bypass reason that the head alone gives; REASON_NONE: it may be looked up. */
 enum reason lookup_may_share(const struct shared *s, const struct route *r, const struct head *h);
 /* Builds the key into <block>. */

@@ -201,6 +201,7 @@ static enum key_result make_key(struct flow *f)
 {
     if (wants_body(f))
         parse_body(f);
+    f->l.is_https = lookup_is_https(f->w->config, f->head, f->gate);
     return lookup_build_key(f->w->shared, &f->l, f->head, flow_whole_body(f), flow_json(f),
                             f->key_block, sizeof(f->key_block));
 }
@@ -227,7 +228,7 @@ static enum flow_state step_lookup(struct flow *f)
 static enum flow_state step_deadline(struct flow *f)
 {
     f->is_timeout = f->is_deadline = false;
-    if (!f->stale || !entry_may_hide_error(f->stale, mono_now_ms())) {
+    if (!flow_may_serve_stale(f)) {
         if (f->waiter)
             timer_start(f->timer, f->w->config->cache.wait_timeout_ms);
         return FLOW_PAUSE;
@@ -277,8 +278,10 @@ static enum flow_state step_wait(struct flow *f)
         return FLOW_LOOKUP;
     case FLIGHT_ANSWER:
         if (!f->is_led && lookup_is_personal(f->l.route, f->head) &&
-            !(f->entry->flags & FRESH_FOR_AUTHORIZED))
+            !(f->entry->flags & FRESH_FOR_AUTHORIZED)) {
+            entry_unref(take(f->entry)); /* none of this request's: nor is it a hit */
             return bypass(f, REASON_AUTHORIZATION);
+        }
         if (flow_is_our_variant(f) && (f->is_led || lookup_knows_origin(f->head, f->entry)))
             return FLOW_DELIVER;
         f->is_coalesced = false; /* another variant's flight: ask anew */

@@ -73,7 +73,8 @@ struct flow {
     enum store_verdict verdict;
     bool head_written, is_head_only, is_chunked, is_ended, is_upload_done, is_upload_failed;
     enum upstream_error stream_error;
-    struct keep *keep; /* a copy of what streams by, to be stored */
+    uint64_t passed_began; /* number of the last invalidation when the request was passed on */
+    struct keep *keep;     /* a copy of what streams by, to be stored */
 
     struct {
         bool is_open, is_up_ended, is_down_ended; /* up: to the upstream */
@@ -97,7 +98,9 @@ void flow_log(struct flow *f);
 enum flow_state flow_begin(struct flow *f);
 bool flow_is_our_variant(struct flow *f);
 enum flow_state flow_lead(struct flow *f, struct flight *flight);
-/* There is a stale answer, and nothing forbids to serve it in a failure's place. */
+/* There is a stale answer, and nothing forbids to serve it to this request. */
+bool flow_may_serve_stale(const struct flow *f);
+/* ... in a failure's place: the route's budget has a say, and is spent. */
 bool flow_may_hide_error(struct flow *f);
 enum flow_state flow_serve_stale(struct flow *f, enum reason why);
 
@@ -126,9 +129,13 @@ struct keep *keep_start(const struct flow *f, const struct head *response);
 bool keep_add(struct keep *k, struct evbuffer *piece, uint64_t limit);
 void keep_store(struct keep *k, struct worker *w, const struct head *response);
 void keep_free(struct keep *k); /* NULL is fine */
-/* What the answer to a HEAD says of what is stored: it is updated, or dropped. */
+struct head_news {
+    const struct head *head; /* of the answer to a HEAD */
+    uint64_t delay_ms;       /* how long it took to come */
+};
+/* What <n> says of what is stored: it is updated, or dropped. */
 void keep_head_news(struct worker *w, const struct lookup *l, const struct head *request,
-                    const struct head *news);
+                    const struct head_news *n);
 
 /* flow_reply.c */
 enum flow_state flow_step_deliver(struct flow *f);

@@ -99,7 +99,9 @@ static enum flow_state fetch_anew(struct flow *f, struct entry *e, enum reason w
         return pass(f, why, NULL); /* what is on its way may have begun before the request */
     }
     f->reason = why;
+    entry_unref(f->stale); /* of a part, the whole */
     f->stale = e;
+    f->is_whole_stale = false;
     return flow_lead(f, flight);
 }
 
@@ -338,7 +340,7 @@ enum flow_state flow_begin(struct flow *f)
     return is_key ? begin_with(f, &key, true) : pass(f, REASON_KEY, NULL);
 }
 
-bool flow_may_hide_error(struct flow *f)
+bool flow_may_serve_stale(const struct flow *f)
 {
     if (!f->stale || !entry_may_hide_error(f->stale, mono_now_ms()))
         return false;
@@ -346,7 +348,12 @@ bool flow_may_hide_error(struct flow *f)
         return false;
     bool is_anothers =
         lookup_is_personal(f->l.route, f->head) && !(f->stale->flags & FRESH_FOR_AUTHORIZED);
-    if (is_anothers || !lookup_knows_origin(f->head, f->stale))
+    return !is_anothers && lookup_knows_origin(f->head, f->stale);
+}
+
+bool flow_may_hide_error(struct flow *f)
+{
+    if (!flow_may_serve_stale(f))
         return false;
     if (refresh_may_hide_error(f->w, f->l.route))
         return true;

@@ -35,7 +35,8 @@ enum flow_state flow_step_deliver(struct flow *f)
     buf_init_fixed(&lines, lines_block, sizeof(lines_block));
     buf_init_fixed(&status, status_block, sizeof(status_block));
     f->outcome = fetched_outcome(f);
-    if (f->is_stale)
+    bool is_unasked = f->reason == REASON_WHILE_REVALIDATE || f->reason == REASON_MAX_STALE;
+    if (f->is_stale && !is_unasked)
         format_stale_status(f, mono_now_ms(), &status);
     else if (f->is_led || f->is_coalesced)
         flow_cache_status_format(f, f->upstream_status ? f->upstream_status : e->status, &status);
@@ -47,15 +48,14 @@ enum flow_state flow_step_deliver(struct flow *f)
         return flow_fail(f, 416, "range", "the range begins behind the end of what there is");
     }
     bool close = gate_must_close(f->gate);
-    struct answer_lines parts = {
-        .entry = e,
-        .shape = &shape,
-        .cache_status = buf_span(&status),
-        .detail = f->reason == REASON_WHILE_REVALIDATE ? reason_name(f->reason) : NULL,
-        .id = buf_span(&f->id),
-        .is_first = f->is_led && !f->is_stale,
-        .close = close,
-        .keep_alive_10 = f->head->minor == 0};
+    struct answer_lines parts = {.entry = e,
+                                 .shape = &shape,
+                                 .cache_status = buf_span(&status),
+                                 .detail = is_unasked ? reason_name(f->reason) : NULL,
+                                 .id = buf_span(&f->id),
+                                 .is_first = f->is_led && !f->is_stale,
+                                 .close = close,
+                                 .keep_alive_10 = f->head->minor == 0};
     answer_lines_format(&parts, now, &lines);
     f->status = shape.status;
     f->age_s = entry_age_s(e, now);
@@ -153,9 +153,10 @@ enum flow_state flow_step_fail(struct flow *f)
 static void count_stale(struct flow *f, struct route_counters *c)
 {
     count(&c->stale);
-    count(f->reason == REASON_DEADLINE   ? &c->stale_deadline
-          : f->reason == REASON_IF_ERROR ? &c->stale_if_error
-                                         : &c->stale_while_revalidate);
+    if (f->reason != REASON_MAX_STALE) /* the client's wish, and none of the route's windows */
+        count(f->reason == REASON_DEADLINE   ? &c->stale_deadline
+              : f->reason == REASON_IF_ERROR ? &c->stale_if_error
+                                             : &c->stale_while_revalidate);
 }
 
 static void count_hit(struct flow *f, struct route_counters *c, uint64_t us, bool is_stale)

@@ -135,6 +135,7 @@ enum flow_state flow_step_pass(struct flow *f)
 {
     f->is_led = f->is_coalesced = false;
     f->stream_head = NULL;
+    f->passed_began = tag_now(store_tags(f->w->store));
     if (!flow_start_fetch(f, NULL))
         return flow_fail(f, 503, "overloaded", "out of memory");
     if (!f->is_upload_done)
@@ -185,10 +186,12 @@ static void add_framing(struct flow *f, const struct head *h, struct buf *out)
 static bool write_head(struct flow *f)
 {
     const struct head *h = f->stream_head;
+    bool is_outrun = tag_now(store_tags(f->w->store)) != f->passed_began;
     write_apply(f->w, &f->l, f->head, flow_whole_body(f), flow_json(f), h);
-    f->keep = keep_start(f, h);
+    f->keep = is_outrun ? NULL : keep_start(f, h);
     if (f->has_key && f->head->method == METHOD_HEAD && !f->is_led)
-        keep_head_news(f->w, &f->l, f->head, h);
+        keep_head_news(f->w, &f->l, f->head,
+                       &(struct head_news){.head = h, .delay_ms = f->upstream_us / 1000});
     cleanup(buf_fini) struct buf out;
     buf_init(&out, 512 * 1024);
     answer_head_format(h, false, false, &out);

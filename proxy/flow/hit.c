@@ -102,6 +102,7 @@ enum gate_verdict hit_on_head(void *arg, struct gate *g, const struct head *h)
     if (h->expects_other || !config_allows_method(w->config, h))
         return GATE_TAKE; /* to be refused */
     struct lookup l;
+    l.is_https = lookup_is_https(w->config, h, g);
     l.route = route_match(w->config->routes, w->config->route_count, h, &l.captures);
     if (lookup_may_share(w->shared, l.route, h) != REASON_NONE || head_field(h, FIELD_LARDER_WARM))
         return GATE_TAKE;

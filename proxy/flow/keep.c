@@ -12,6 +12,7 @@ struct keep {
     struct head head;      /* the request, as a GET */
     struct lookup l;       /* of that GET */
     struct freshness fresh;
+    mono_ms head_mono_ms;
     uint64_t began; /* number of the last invalidation: the POST's own counts as before */
     char key_block[KEY_BYTES_MAX];
 };
@@ -56,15 +57,27 @@ static bool judge_head(const struct flow *f, const struct head *response, struct
            !(k->fresh.flags & FRESH_MUST_VALIDATE);
 }
 
-/* Is there a field by which a GET might get another answer? */
-static bool is_one_of_several(const struct flow *f, const struct head *response)
+/* Fields that a GET would have sent without, and that may have chosen the answer. */
+static bool has_taken_away(const struct route *r, const struct head *h)
 {
-    char block[1024];
+    for (unsigned i = 0; r->identity == IDENTITY_NONE && i < h->field_count; i++)
+        if (field_is_credential(&h->fields[i]))
+            return true;
+    return false;
+}
+
+/* Would the answer stand under the key alone, if a GET had brought it? */
+static bool has_no_variants(const struct route *r, const struct head *request,
+                            const struct head *response)
+{
     struct buf names;
-    struct vary_case c = {
-        .request = f->head, .response = response, .is_cors = !f->l.route->cors_ignored};
+    char block[1024];
+    struct vary_case c = {.request = request,
+                          .response = response,
+                          .is_cors = !r->cors_ignored,
+                          .is_by_host = !r->key_host};
     buf_init_fixed(&names, block, sizeof(block));
-    return !vary_names(&c, &names) || names.len > 0;
+    return vary_names(&c, &names) && names.len == 0 && !names.failed;
 }
 
 struct keep *keep_start(const struct flow *f, const struct head *response)
@@ -72,17 +85,21 @@ struct keep *keep_start(const struct flow *f, const struct head *response)
     const struct route *r = f->l.route;
     bool is_candidate = r->cached && r->fresh.is_http && f->head->method == METHOD_POST &&
                         !f->head->has_upgrade && response->status == 200 &&
-                        !is_one_of_several(f, response) && is_own_location(f->head, response);
+                        is_own_location(f->head, response) &&
+                        has_no_variants(r, f->head, response) && !has_taken_away(r, f->head);
     struct keep *k = is_candidate ? calloc(1, sizeof(*k)) : NULL;
     if (!k)
         return NULL;
     k->head = *f->head;
     k->head.method = METHOD_GET;
     k->head.method_text = SPAN_LIT("GET");
+    k->head_mono_ms = mono_now_ms();
     k->l.route = r;
     k->l.captures = f->l.captures;
+    k->l.is_https = lookup_is_https(f->w->config, f->head, f->gate);
     k->body = evbuffer_new();
-    bool is_good = k->body && judge_head(f, response, k) &&
+    bool is_good = k->body && lookup_may_share(f->w->shared, r, &k->head) == REASON_NONE &&
+                   judge_head(f, response, k) &&
                    lookup_build_key(f->w->shared, &k->l, &k->head, span_of(NULL, 0), NULL,
                                     k->key_block, sizeof(k->key_block)) == KEY_OK;
     if (!is_good) {
@@ -126,7 +143,7 @@ void keep_store(struct keep *k, struct worker *w, const struct head *response)
                                 .tag_count = judged.tag_count,
                                 .tag_text = buf_span(&judged.tag_text),
                                 .began = k->began,
-                                .stored_mono_ms = mono_now_ms(),
+                                .stored_mono_ms = k->head_mono_ms,
                                 .body = span_of((const char *)evbuffer_pullup(k->body, -1), len),
                                 .target = k->head.target,
                                 .host = k->head.host,
@@ -135,10 +152,8 @@ void keep_store(struct keep *k, struct worker *w, const struct head *response)
     entry_parts_set_freshness(&parts, &k->fresh);
     parts.lifetime_ms = judged.lifetime_ms;
     bool has_cookies = k->l.route->fresh.set_cookie == SET_COOKIE_STORE;
-    bool is_of_host = !k->l.route->key_host && answer_names_host(&k->head, response, k->body);
-    struct entry *e = judged.verdict == STORE_YES && !is_of_host
-                          ? answer_entry_new(response, has_cookies, &parts)
-                          : NULL;
+    struct entry *e =
+        judged.verdict == STORE_YES ? answer_entry_new(response, has_cookies, &parts) : NULL;
     if (e && store_put(w->store, e, NULL, mono_now_ms()) == ERR_OK)
         count(&w->routes[k->l.route->index].stored);
     entry_unref(e);
@@ -147,12 +162,40 @@ void keep_store(struct keep *k, struct worker *w, const struct head *response)
 
 /* --- news by HEAD --- */
 
-static struct entry *updated(const struct lookup *l, const struct head *request,
-                             const struct entry *e, const struct head *news)
+/* Would <response> be stored where <e> is? What it varies by, or for whom, may have changed. */
+static bool is_found_there(struct worker *w, const struct lookup *l, const struct head *request,
+                           const struct head *response, const struct entry *e)
+{
+    struct buf names, text;
+    char names_block[1024], text_block[KEY_BYTES_MAX];
+    struct cache_key key;
+    struct entry *marker = NULL;
+    bool is_marked = store_peek(w->store, &l->key, mono_now_ms(), &marker) == STORE_VARY;
+    struct vary_case c = {.request = request,
+                          .response = response,
+                          .known = is_marked ? marker->body : span_of(NULL, 0),
+                          .is_cors = !l->route->cors_ignored,
+                          .is_by_host = !l->route->key_host};
+    buf_init_fixed(&names, names_block, sizeof(names_block));
+    buf_init_fixed(&text, text_block, sizeof(text_block));
+    bool is_good = (l->route->vary_ignored || vary_names(&c, &names)) && !names.failed;
+    entry_unref(marker);
+    if (is_good && names.len == 0)
+        return e->key.text.len == e->key.primary_len;
+    return is_good && lookup_variant_key(l, request, buf_span(&names), &text, &key) &&
+           cache_key_eq(&key, &e->key);
+}
+
+/* <*ret_is_elsewhere>: it may not stand under this key any more. NULL without that: the news are
+ * nothing to store (the request forbids it), or there is no memory. */
+static struct entry *updated(struct worker *w, const struct lookup *l, const struct head *request,
+                             const struct entry *e, const struct head_news *n,
+                             bool *ret_is_elsewhere)
 {
     struct merged m;
     struct freshness fresh;
-    if (validate_merge(e, news, &m) != ERR_OK)
+    *ret_is_elsewhere = false;
+    if (validate_merge(e, n->head, &m) != ERR_OK)
         return NULL;
     struct head as_get = *request;
     as_get.method = METHOD_GET;
@@ -160,7 +203,8 @@ static struct entry *updated(const struct lookup *l, const struct head *request,
                            .request = &as_get,
                            .response = m.head,
                            .has_credentials = lookup_is_personal(l->route, request),
-                           .now_unix_s = unix_now_ms() / 1000};
+                           .now_unix_s = unix_now_ms() / 1000,
+                           .delay_ms = n->delay_ms};
     struct entry_parts parts = {.route = e->route,
                                 .key = &e->key,
                                 .tags = e->tags,
@@ -173,11 +217,13 @@ static struct entry *updated(const struct lookup *l, const struct head *request,
                                 .target = e->target,
                                 .host = e->host,
                                 .is_refetchable = e->is_refetchable,
-                                .is_for_any_origin = e->is_for_any_origin,
+                                .is_for_any_origin =
+                                    l->route->cors_ignored || vary_allows_any_origin(m.head),
                                 .value_count = e->value_count,
                                 .value = e->value};
     struct entry *ret = NULL;
-    if (fresh_judge(&c, &fresh) == STORE_YES) {
+    *ret_is_elsewhere = !is_found_there(w, l, request, m.head, e);
+    if (!*ret_is_elsewhere && fresh_judge(&c, &fresh) == STORE_YES) {
         entry_parts_set_freshness(&parts, &fresh);
         ret = answer_entry_new(m.head, l->route->fresh.set_cookie == SET_COOKIE_STORE, &parts);
     }
@@ -186,8 +232,9 @@ static struct entry *updated(const struct lookup *l, const struct head *request,
 }
 
 void keep_head_news(struct worker *w, const struct lookup *l, const struct head *request,
-                    const struct head *news)
+                    const struct head_news *n)
 {
+    const struct head *news = n->head;
     struct entry *e = NULL;
     bool is_gone = news->status == 404 || news->status == 410;
     if (!l->route->fresh.is_http || (news->status != 200 && !is_gone))
@@ -195,12 +242,11 @@ void keep_head_news(struct worker *w, const struct lookup *l, const struct head 
     (void)lookup_find(w, l, request, LOOKUP_KEPT, &e);
     if (!e)
         return;
-    const struct field *vary = head_field(news, FIELD_VARY);
-    bool is_same = !is_gone && validate_is_same(e, news) &&
-                   (!news->has_content_length || news->content_length == e->body.len) &&
-                   (!vary || span_eq(vary->value, validate_stored_field(e, SPAN_LIT("vary"))));
-    struct entry *new_entry = is_same ? updated(l, request, e, news) : NULL;
-    if (!is_same)
+    bool is_same = !is_gone && e->status == 200 && validate_is_same(e, news) &&
+                   (!news->has_content_length || news->content_length == e->body.len);
+    bool is_elsewhere = false;
+    struct entry *new_entry = is_same ? updated(w, l, request, e, n, &is_elsewhere) : NULL;
+    if (!is_same || is_elsewhere)
         store_drop(w->store, e);
     else if (new_entry) /* else this request's own affair: what is stored stays as it is */
         (void)store_put(w->store, new_entry, e, mono_now_ms());

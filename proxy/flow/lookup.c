@@ -86,6 +86,14 @@ struct route_request lookup_request(const struct shared *s, const struct lookup 
                                   .now_unix_s = unix_now_ms() / 1000};
 }
 
+bool lookup_is_https(const struct config *c, const struct head *h, const struct gate *g)
+{
+    const struct field *proto = head_field(h, FIELD_X_FORWARDED_PROTO);
+    if (proto && cidr_contains(c->trusted, c->trusted_count, gate_peer_addr(g)))
+        return span_eq_nocase(proto->value, SPAN_LIT("https"));
+    return gate_is_tls(g);
+}
+
 enum key_result lookup_build_key(const struct shared *s, struct lookup *l, const struct head *h,
                                  struct span body, const struct json *json, char *block,
                                  size_t block_len)
@@ -93,6 +101,9 @@ enum key_result lookup_build_key(const struct shared *s, struct lookup *l, const
     struct route_request req = lookup_request(s, l, h, body, json);
     buf_init_fixed(&l->key_text, block, block_len);
     enum key_result rc = route_key_build(l->route, &req, &l->key_text, NULL, NULL, &l->why);
+    /* RFC 9111 section 2: the target URI, with its scheme; no part of what people see */
+    if (l->is_https && l->route->fresh.is_http)
+        buf_add_str(&l->key_text, "\x1fhttps");
     if (rc == KEY_OK && l->key_text.failed)
         return KEY_BYPASS;
     if (rc == KEY_OK)
@@ -251,9 +262,17 @@ static enum store_result find_by_language(struct worker *w, const struct lookup 
         entry_unref(alias);
         return STORE_MISS;
     }
+    struct entry *e = NULL;
     cache_key_init_variant(&key, alias->body, l->key.primary_len);
-    enum store_result rc = look(w->store, &key, now, ret_entry);
+    enum store_result rc = look(w->store, &key, now, &e);
     entry_unref(alias);
+    /* its variant may have been brought again in another language since */
+    if (e && !span_eq_nocase(validate_stored_field(e, SPAN_LIT("content-language")),
+                             buf_span(&language))) {
+        entry_unref(e);
+        return STORE_MISS;
+    }
+    *ret_entry = e;
     return rc;
 }
 

@@ -98,7 +98,9 @@ bool validate_is_same(const struct entry *e, const struct head *h)
     if (etag && e->etag.len && !e->is_etag_ours)
         return span_eq(opaque(etag->value), opaque(e->etag));
     struct span old = validate_stored_field(e, SPAN_LIT("last-modified"));
-    return !changed || !old.len || span_eq(changed->value, old);
+    if (changed && old.len)
+        return span_eq(changed->value, old);
+    return !etag; /* RFC 9111 section 4.3.4: one that the stored answer lacks is another's */
 }
 
 enum err_code validate_merge(const struct entry *e, const struct head *news, struct merged *ret)

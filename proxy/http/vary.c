@@ -42,12 +42,21 @@ static bool add_name(struct names *names, struct span name)
     return true;
 }
 
-/* False: `*`, or a list that is as good as `*` because it cannot be read. */
+/* What the app has read there is not what the client sent, but what the proxy has made of it. */
+static bool is_rewritten(struct span name)
+{
+    enum field_id id = field_id_of(name);
+    return id == FIELD_X_FORWARDED_FOR || id == FIELD_X_FORWARDED_HOST ||
+           id == FIELD_X_REQUEST_ID || id == FIELD_VIA;
+}
+
+/* False: `*`, or a list that is as good as `*`: it cannot be read, or its values are not known. */
 static bool add_names(struct names *names, struct span list)
 {
     struct span name;
     while (field_list_next(&list, &name)) {
-        if (span_eq(name, SPAN_LIT("*")) || !span_is_token(name) || !add_name(names, name))
+        if (span_eq(name, SPAN_LIT("*")) || !span_is_token(name) || is_rewritten(name) ||
+            !add_name(names, name))
             return false;
     }
     return true;
@@ -310,11 +319,13 @@ void vary_key(const struct head *request, struct span names, const struct vary_r
         struct span name = span_split(rest, ',', &rest);
         buf_add_char(out, '|');
         key_add_value(out, name);
-        if (!is_forwarded(request, name))
+        enum field_id id = field_id_of(name);
+        /* of an absolute target, where there is one, even if HTTP/1.0 came without the field */
+        bool is_there = id == FIELD_HOST ? request->host.len > 0 : is_forwarded(request, name);
+        if (!is_there)
             continue;
         buf_add_char(out, '=');
-        enum field_id id = field_id_of(name);
-        if (id == FIELD_HOST) { /* of an absolute target, where there is one */
+        if (id == FIELD_HOST) {
             bool any = false;
             add_member(out, request->host, &any);
             continue;

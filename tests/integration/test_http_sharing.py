@@ -4,7 +4,7 @@ import threading
 import pytest
 
 from support.larder import wait_until
-from support.script import CLOSED, Reply
+from support.script import CLOSED, Reply, site_of
 
 FRESH = ("Cache-Control", "max-age=3600")
 TAG = ("ETag", '"a"')
@@ -137,3 +137,86 @@ def test_an_encoded_body_goes_only_to_who_reads_it(site):
     path = site.path(Reply(fields))
     site.ask(path, gzip)
     assert site.asked(path)[0].get("Accept-Encoding") == "gzip"
+
+
+@pytest.mark.parametrize("under, reply", [
+    ("", dict(status=500)),  # an error page that greets its reader
+    ("/picky", dict(fields=[TAG]))])  # not stored by a rule of the route, and not said to be public
+def test_what_is_not_stored_is_shared_with_no_other_cookie(under, reply):
+    gate = threading.Event()
+    picky = {"name": "picky", "match": "/picky/*", "mode": "http",
+             "store_if": "header.X-Store == 1"}
+    with site_of(picky) as site:
+        path = site.path(Reply(gate=gate, **reply), Reply(**reply), under=under)
+        leader = first_of(site, path, ANN)
+        pending = waiting(site, path, [BOB, ()])
+        gate.set()
+        assert leader.result().body == b"answer 1"
+        assert b"answer 1" not in [p.result().body for p in pending]
+
+
+def test_a_deadline_gives_nothing_to_whom_it_is_not_for():
+    """Neither to an authorized client, nor to one that reads it from another origin."""
+    gate = threading.Event()
+    slow = {"name": "slow", "match": "/slow/*", "mode": "http", "deadline": "50ms"}
+    with site_of(slow) as site:
+        reply = Reply([cc("max-age=0, stale-if-error=60")])
+        for asks in (AUTH, [("Origin", "http://a")]):
+            path = site.path(reply, Reply(gate=gate), under="/slow")
+            site.ask(path)
+            pending = site.start(path, asks)
+            assert site.ask(path).body == b"answer 1", "others get what is stale"
+            gate.set()
+            assert pending.result().body != b"answer 1"
+            gate.clear()
+
+
+def test_what_failed_in_an_answers_place_is_no_hit(site):
+    """The answer that was waited for is not for this request, and its own one does not come."""
+    gate = threading.Event()
+    path = site.path(Reply([FRESH], gate=gate), CLOSED)
+    leader = first_of(site, path)
+    pending = waiting(site, path, [AUTH])
+    gate.set()
+    assert leader.result().body == b"answer 1"
+    answer = pending[0].result()
+    assert answer.status == 502 and not answer.is_hit
+
+
+def test_a_host_without_a_host_field_is_told_apart():
+    """HTTP/1.0 may name it in the target alone, and the app is asked by it all the same."""
+    anyhost = {"name": "any", "match": "/any/*", "mode": "http", "key_host": False}
+    with site_of(anyhost) as site:
+        path = site.path(Reply([FRESH, ("Link", "<http://evil/x>")]), Reply([FRESH]), under="/any")
+        for target, body in ((f"http://evil{path}", b"answer 1"), (path, b"answer 2")):
+            data = site.larder.raw(f"GET {target} HTTP/1.0\r\n\r\n".encode())
+            assert data.endswith(body)
+
+
+@pytest.mark.parametrize("selector", [{"path": "PATH"}, {"key": "all:PATH?:@site"},
+                                      {"glob": "all:PATH?:*"}])
+def test_http_and_https_are_two_uris_and_one_resource_to_invalidate(selector):
+    """RFC 9111 section 2; else the redirect to https would be given to who comes by https."""
+    https = [("X-Forwarded-Proto", "https")]
+    with site_of(trusted_proxies=["127.0.0.0/8"]) as site:
+        path = site.path(Reply([FRESH, ("Location", "https://site/")], 301), Reply([FRESH]))
+        assert [site.ask(path, f).status for f in ((), https, (), https)] == [301, 200, 301, 200]
+        assert site.ask(path, https).is_hit and len(site.asked(path)) == 2
+        site.larder.invalidate(**{k: v.replace("PATH", path) for k, v in selector.items()})
+        assert [site.ask(path, f).is_hit for f in ((), https)] == [False, False]
+
+
+def test_who_spoofs_the_scheme_gets_what_the_app_says_to_http(site):
+    path = site.path(Reply([FRESH]))
+    assert not site.ask(path, [("X-Forwarded-Proto", "https")]).is_hit
+    assert site.asked(path)[0].get("X-Forwarded-Proto") == "http"
+    assert site.ask(path).is_hit
+
+
+@pytest.mark.parametrize("name", ["X-Forwarded-For", "x-forwarded-host", "X-Request-Id", "Via"])
+def test_what_varies_by_a_field_that_larder_writes_is_kept_for_nobody(site, name):
+    """The client's own, or none at all, says nothing of what the app has read."""
+    assert site.twice([FRESH, ("Vary", name)]) == "asked"
+    path = site.path(Reply([FRESH, ("Vary", name)]))
+    site.ask(path)
+    assert site.asked(path)[0].get(name)

@@ -569,3 +569,42 @@ def test_one_validates_for_all_what_was_fresh_once(site):
     gate.set()
     assert [p.result().body for p in pending] == [b"answer 1"] * 4
     assert len(site.asked(path)) == 2
+
+
+@pytest.mark.parametrize("stored, status, news, asks", [
+    ([], 404, [], []),                                       # it was not there, and is now
+    ([], 200, [("ETag", '"b"')], []),                        # a validator that it never had
+    ([TAG], 200, [TAG, ("Vary", "Foo")], [("Foo", "2")]),    # another's variant
+    ([TAG], 200, [TAG, ("Access-Control-Allow-Origin", "http://b")], [("Origin", "http://b")]),
+])
+def test_a_head_that_tells_of_another_answer_does_not_make_this_one_fresh(
+        site, stored, status, news, asks):
+    """RFC 9111 section 4.3.5."""
+    head = "".join(f"{n}: {v}\r\n" for n, v in [FRESH, *news])
+    path = site.path(Reply([FRESH, *stored], status),
+                     Reply(raw=f"HTTP/1.1 200 OK\r\n{head}\r\n".encode()), Reply([FRESH]))
+    site.ask(path)
+    site.ask(path, [cc("no-cache"), *asks], method="HEAD")
+    answer = site.ask(path)
+    assert answer.status == 200 and answer.body == b"answer 3"
+
+
+def test_a_304_with_an_entity_tag_that_the_stored_answer_lacks_leads_to_a_plain_request(site):
+    path = site.path(Reply([STALE, CHANGED]), Reply([FRESH, TAG], 304), Reply([FRESH, TAG]))
+    site.ask(path)
+    assert site.ask(path).body == b"answer 3"
+
+
+def test_an_answer_ages_while_its_body_comes(site):
+    """RFC 9111 section 4.2.3: from when its head came."""
+    gate = threading.Event()
+    head = b"HTTP/1.1 200 OK\r\nCache-Control: max-age=1\r\nContent-Length: 5\r\n\r\nf"
+    path = site.path(Reply(before=head, gate=gate, raw=b"irst"), Reply([cc("max-age=1")]))
+    pending = site.start(path)
+    other = site.path(Reply([cc("max-age=1")]))
+    wait_until(lambda: len(site.asked(path)) == 1)
+    site.ask(other)
+    site.wait_until_stale(other)
+    gate.set()
+    assert pending.result().body == b"first"
+    assert site.ask(path).body == b"answer 2"

@@ -106,8 +106,8 @@ enum err_code store_land(struct store *s, struct flight *f, const struct flight_
                          struct entry *const *entries, unsigned count, mono_ms now);
 
 /* Stores <e> without a flight: in the place of <replaces> and only there, or (NULL) of whatever is
- * there. ERR_TOO_LARGE; ERR_NOT_FOUND: an invalidation after e->began means it, or <replaces> is
- * gone; ERR_DENIED: too many variants; ERR_NOMEM. */
+ * there. ERR_TOO_LARGE; ERR_NOT_FOUND: an invalidation after e->began means it (without <replaces>:
+ * may mean it, as any may), or <replaces> is gone; ERR_DENIED: too many variants; ERR_NOMEM. */
 enum err_code store_put(struct store *s, struct entry *e, const struct entry *replaces,
                         mono_ms now);
 

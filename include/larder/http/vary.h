@@ -22,7 +22,8 @@ struct vary_case {
  * joined by commas. Accept-Encoding is added where there is a Content-Encoding; Origin where the
  * answer names one in Access-Control-Allow-Origin, or where one was asked with and none was named
  * (another may be: apps forget to say so); Host where the caller says so. Empty: no Vary. False:
- * Vary is `*`, or cannot be read, or names more than 32. */
+ * Vary is `*`, or cannot be read, or names more than 32, or one that a proxy writes itself
+ * (X-Forwarded-For and -Host, X-Request-Id, Via): what the app has read is not in the request. */
 bool vary_names(const struct vary_case *c, struct buf *out);
 /* May an answer that was stored without regard to Origin be given to who sends one? Where it allows
  * all of them (Fetch standard, CORS protocol). */

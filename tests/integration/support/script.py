@@ -185,13 +185,13 @@ class Site:
 
 
 @contextlib.contextmanager
-def site_of(*routes, program=BINARY, environment=None):
+def site_of(*routes, program=BINARY, environment=None, **more):
     """Larder with these routes, "mode": "http" for all paths behind them."""
     with Script() as app:
         everything = {"name": "all", "match": "/*", "mode": "http"}
         config = {"listen": "127.0.0.1:0", "workers": 2, "control": {"listen": "127.0.0.1:0"},
                   "upstreams": {"app": {"servers": [f"127.0.0.1:{app.port}"]}},
-                  "routes": [*routes, everything]}
+                  "routes": [*routes, everything], **more}
         larder = Larder(config, program, environment)
         try:
             yield Site(larder, app)
