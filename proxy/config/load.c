@@ -155,7 +155,7 @@ static const struct member cache_members[] = {
     {.name = "collect_timeout",
      .type = MEMBER_DURATION,
      .offset = AT(cache.collect_timeout_ms),
-     .fallback = "5s",
+     .fallback = "10s",
      .doc = "an answer that does not tell its length and has no end within this goes to its client "
             "as it comes, and is not stored; 0s: it is waited for"},
     {.name = "max_variants",
