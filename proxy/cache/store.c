@@ -291,12 +291,21 @@ static void flight_unlink(struct shard *sh, struct flight *f)
     *at = f->chain;
 }
 
-/* The number of the invalidation that the answer is older than; 0: of none. */
-static uint64_t overtaken_by(struct store *s, const struct flight *f, const struct entry *e)
+static uint64_t later(struct store *s, const struct flight *f, const struct entry *e, uint64_t last)
 {
-    uint64_t last = tags_last_invalidation(s->tags, f->tags.tag, f->tags.count, f->began);
     uint64_t own = e ? tags_last_invalidation(s->tags, e->tags, e->tag_count, f->began) : 0;
     return own > last ? own : last;
+}
+
+/* The number of the invalidation that the answer is older than; 0: of none. What is stored need not
+ * be what is handed out. */
+static uint64_t overtaken_by(struct store *s, const struct flight *f, const struct entry *e,
+                             struct entry *const *entries, unsigned count)
+{
+    uint64_t last = tags_last_invalidation(s->tags, f->tags.tag, f->tags.count, f->began);
+    for (unsigned i = 0; i < count; i++)
+        last = later(s, f, entries[i], last);
+    return later(s, f, e, last);
 }
 
 static bool has_room(struct store *s, const struct entry *e)
@@ -352,7 +361,7 @@ enum err_code store_land(struct store *s, struct flight *f, const struct flight_
     assert(count <= LAND_MAX);
     pthread_mutex_lock(&sh->lock);
     flight_unlink(sh, f);
-    uint64_t overtaken = overtaken_by(s, f, result->entry);
+    uint64_t overtaken = overtaken_by(s, f, result->entry, entries, count);
     enum err_code rc = count ? may_store(s, f, overtaken, entries, count) : ERR_OK;
     for (unsigned i = 0; !rc && i < count; i++) {
         assert(shard_of(s, &entries[i]->key) == sh);
