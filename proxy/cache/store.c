@@ -365,7 +365,9 @@ enum err_code store_land(struct store *s, struct flight *f, const struct flight_
     enum err_code rc = count ? may_store(s, f, overtaken, entries, count) : ERR_OK;
     for (unsigned i = 0; !rc && i < count; i++) {
         assert(shard_of(s, &entries[i]->key) == sh);
-        linked[i] = insert_locked(s, sh, entries[i], now, &old[i]);
+        /* what points at an answer that has not been let in is not stored either */
+        bool is_vain = i > 0 && (linked[i - 1] == ERR_DENIED || linked[i - 1] == ERR_NOMEM);
+        linked[i] = is_vain ? ERR_BUSY : insert_locked(s, sh, entries[i], now, &old[i]);
     }
     pthread_mutex_unlock(&sh->lock);
     for (unsigned i = 0; !rc && i < count; i++)

@@ -220,3 +220,12 @@ def test_what_varies_by_a_field_that_larder_writes_is_kept_for_nobody(site, name
     path = site.path(Reply([FRESH, ("Vary", name)]))
     site.ask(path)
     assert site.asked(path)[0].get(name)
+
+
+def test_a_variant_that_is_not_let_in_leaves_no_word_of_its_language():
+    with site_of(cache={"max_variants": 1}) as site:
+        path = site.path(Reply([FRESH, ("Vary", "Accept-Language, Foo"), ("Content-Language", "de")]))
+        for n in range(9):
+            site.ask(path, [("Accept-Language", "de"), ("Foo", str(n))])
+        assert site.larder.counter("totals.refused.variants") == 8
+        assert site.larder.counter("totals.entries") == 3  # a marker, a variant, its language
