@@ -394,7 +394,7 @@ enum err_code store_put(struct store *s, struct entry *e, const struct entry *re
     bool is_over = tags_last_invalidation(s->tags, e->tags, e->tag_count, e->began) != 0;
     /* what is found by a walk leaves a mark on the answer replaced, and no other on a new one */
     is_over |= replaces ? shard_find(sh, &e->key) != replaces || atomic_load(&replaces->soft_ms)
-                        : tag_now(s->tags) != e->began;
+                        : tag_last_untold(s->tags) > e->began;
     if (!rc)
         rc = is_over ? ERR_NOT_FOUND : insert_locked(s, sh, e, now, &old);
     pthread_mutex_unlock(&sh->lock);

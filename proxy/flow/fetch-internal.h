@@ -22,7 +22,7 @@ struct fetch {
     struct freshness fresh;
     uint64_t wait_us;
     mono_ms head_mono_ms; /* when the answer's head came */
-    char *request_text; /* the leader's head: judged and varied by when the answer comes */
+    char *request_text;   /* the leader's head: judged and varied by when the answer comes */
     struct head *request;
     char *request_body;
     size_t request_body_len;

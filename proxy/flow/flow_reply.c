@@ -48,15 +48,14 @@ enum flow_state flow_step_deliver(struct flow *f)
         return flow_fail(f, 416, "range", "the range begins behind the end of what there is");
     }
     bool close = gate_must_close(f->gate);
-    struct answer_lines parts = {
-        .entry = e,
-        .shape = &shape,
-        .cache_status = buf_span(&status),
-        .detail = is_unasked ? reason_name(f->reason) : NULL,
-        .id = buf_span(&f->id),
-        .is_first = f->is_led && !f->is_stale,
-        .close = close,
-        .keep_alive_10 = f->head->minor == 0};
+    struct answer_lines parts = {.entry = e,
+                                 .shape = &shape,
+                                 .cache_status = buf_span(&status),
+                                 .detail = is_unasked ? reason_name(f->reason) : NULL,
+                                 .id = buf_span(&f->id),
+                                 .is_first = f->is_led && !f->is_stale,
+                                 .close = close,
+                                 .keep_alive_10 = f->head->minor == 0};
     answer_lines_format(&parts, now, &lines);
     f->status = shape.status;
     f->age_s = entry_age_s(e, now);
