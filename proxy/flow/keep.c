@@ -52,6 +52,7 @@ static bool judge_head(const struct flow *f, const struct head *response, struct
                            .response = response,
                            .needs_lifetime = true,
                            .has_credentials = lookup_is_personal(f->l.route, f->head),
+                           .has_cookies = lookup_has_cookies(f->l.route, f->head),
                            .now_unix_s = unix_now_ms() / 1000,
                            .delay_ms = f->upstream_us / 1000};
     return fresh_judge(&c, &k->fresh) == STORE_YES && k->fresh.lifetime_ms > 0 &&
@@ -223,6 +224,7 @@ static struct entry *updated(struct worker *w, const struct lookup *l, const str
                            .request = &as_get,
                            .response = m.head,
                            .has_credentials = lookup_is_personal(l->route, request),
+                           .has_cookies = lookup_has_cookies(l->route, request),
                            .now_unix_s = unix_now_ms() / 1000,
                            .delay_ms = n->delay_ms};
     struct entry_parts parts = {.route = e->route,
