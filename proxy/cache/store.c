@@ -293,12 +293,21 @@ static void flight_unlink(struct shard *sh, struct flight *f)
     *at = f->chain;
 }
 
-/* The number of the invalidation that the answer is older than; 0: of none. */
-static uint64_t overtaken_by(struct store *s, const struct flight *f, const struct entry *e)
+static uint64_t later(struct store *s, const struct flight *f, const struct entry *e, uint64_t last)
 {
-    uint64_t last = tags_last_invalidation(s->tags, f->tags.tag, f->tags.count, f->began);
     uint64_t own = e ? tags_last_invalidation(s->tags, e->tags, e->tag_count, f->began) : 0;
     return own > last ? own : last;
+}
+
+/* The number of the invalidation that the answer is older than; 0: of none. What is stored need not
+ * be what is handed out. */
+static uint64_t overtaken_by(struct store *s, const struct flight *f, const struct entry *e,
+                             struct entry *const *entries, unsigned count)
+{
+    uint64_t last = tags_last_invalidation(s->tags, f->tags.tag, f->tags.count, f->began);
+    for (unsigned i = 0; i < count; i++)
+        last = later(s, f, entries[i], last);
+    return later(s, f, e, last);
 }
 
 static bool has_room(struct store *s, const struct entry *e)
@@ -354,11 +363,13 @@ enum err_code store_land(struct store *s, struct flight *f, const struct flight_
     assert(count <= LAND_MAX);
     pthread_mutex_lock(&sh->lock);
     flight_unlink(sh, f);
-    uint64_t overtaken = overtaken_by(s, f, result->entry);
+    uint64_t overtaken = overtaken_by(s, f, result->entry, entries, count);
     enum err_code rc = count ? may_store(s, f, overtaken, entries, count) : ERR_OK;
     for (unsigned i = 0; !rc && i < count; i++) {
         assert(shard_of(s, &entries[i]->key) == sh);
-        linked[i] = insert_locked(s, sh, entries[i], now, &old[i]);
+        /* what points at an answer that has not been let in is not stored either */
+        bool is_vain = i > 0 && (linked[i - 1] == ERR_DENIED || linked[i - 1] == ERR_NOMEM);
+        linked[i] = is_vain ? ERR_BUSY : insert_locked(s, sh, entries[i], now, &old[i]);
     }
     pthread_mutex_unlock(&sh->lock);
     for (unsigned i = 0; !rc && i < count; i++)
@@ -385,7 +396,7 @@ enum err_code store_put(struct store *s, struct entry *e, const struct entry *re
     bool is_over = tags_last_invalidation(s->tags, e->tags, e->tag_count, e->began) != 0;
     /* what is found by a walk leaves a mark on the answer replaced, and no other on a new one */
     is_over |= replaces ? shard_find(sh, &e->key) != replaces || atomic_load(&replaces->soft_ms)
-                        : tag_now(s->tags) != e->began;
+                        : tag_last_untold(s->tags) > e->began;
     if (!rc)
         rc = is_over ? ERR_NOT_FOUND : insert_locked(s, sh, e, now, &old);
     pthread_mutex_unlock(&sh->lock);

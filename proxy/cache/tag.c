@@ -23,6 +23,7 @@ struct tag_table {
     uint64_t numbers;     /* the next one */
     _Atomic uint64_t last;
     _Atomic uint64_t all_of_last; /* the last number in the ring, so that most need no lock */
+    _Atomic uint64_t untold_last; /* the last that no single tag tells of */
     uint64_t forgotten;           /* the last number that the ring has lost */
     uint64_t ring_count;
     struct all_of ring[RING];
@@ -131,12 +132,20 @@ uint64_t tag_invalidate_all_of(struct tag_table *t, const uint64_t *tags, unsign
     a->count = count < TAG_ALL_OF_MAX ? count : TAG_ALL_OF_MAX;
     memcpy(a->tag, tags, a->count * sizeof(*tags));
     atomic_store_explicit(&t->all_of_last, number, memory_order_release);
+    atomic_store_explicit(&t->untold_last, number, memory_order_release);
     return commit(t, number);
 }
 
 uint64_t tag_invalidate_other(struct tag_table *t)
 {
-    return commit(t, begin(t));
+    uint64_t number = begin(t);
+    atomic_store_explicit(&t->untold_last, number, memory_order_release);
+    return commit(t, number);
+}
+
+uint64_t tag_last_untold(const struct tag_table *t)
+{
+    return atomic_load_explicit(&t->untold_last, memory_order_acquire);
 }
 
 enum tag_state tags_check(const struct tag_table *t, const uint64_t *tags, unsigned count,

@@ -106,6 +106,7 @@ static enum store_verdict judge_head(struct fetch *f)
                            .response = f->response,
                            .takes_part = f->is_part,
                            .has_credentials = lookup_is_personal(f->l.route, f->request),
+                           .has_cookies = lookup_has_cookies(f->l.route, f->request),
                            .now_unix_s = unix_now_ms() / 1000,
                            .delay_ms = f->wait_us / 1000};
     if (atomic_load_explicit(&s->has_ttl, memory_order_relaxed)) {

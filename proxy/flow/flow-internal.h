@@ -99,6 +99,8 @@ enum store_result lookup_find(struct worker *w, const struct lookup *l, const st
                               enum lookup_depth depth, struct entry **ret_entry);
 /* In mode http: does the request bear credentials of which its key says nothing? */
 bool lookup_is_personal(const struct route *r, const struct head *h);
+/* ... cookies, of which nobody says whose they are? */
+bool lookup_has_cookies(const struct route *r, const struct head *h);
 /* False: the request has an Origin, and what <e> would say to it is not known: the app decides by
  * it what a browser may read. */
 bool lookup_knows_origin(const struct head *h, const struct entry *e);

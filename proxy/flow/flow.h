@@ -125,6 +125,8 @@ enum flow_state flow_step_tunnel(struct flow *f);
 struct keep;
 /* NULL: the answer is not one that is kept, or there is no memory. */
 struct keep *keep_start(const struct flow *f, const struct head *response);
+/* The POST's own invalidations are over: they are older than what it has brought. */
+void keep_note_write(struct keep *k, struct worker *w);
 /* Copies what goes by; false: it has become too large, or there is no memory. */
 bool keep_add(struct keep *k, struct evbuffer *piece, uint64_t limit);
 void keep_store(struct keep *k, struct worker *w, const struct head *response);

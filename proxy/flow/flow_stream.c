@@ -186,9 +186,10 @@ static void add_framing(struct flow *f, const struct head *h, struct buf *out)
 static bool write_head(struct flow *f)
 {
     const struct head *h = f->stream_head;
-    bool is_outrun = tag_now(store_tags(f->w->store)) != f->passed_began;
+    f->keep = keep_start(f, h);
     write_apply(f->w, &f->l, f->head, flow_whole_body(f), flow_json(f), h);
-    f->keep = is_outrun ? NULL : keep_start(f, h);
+    if (f->keep)
+        keep_note_write(f->keep, f->w);
     if (f->has_key && f->head->method == METHOD_HEAD && !f->is_led)
         keep_head_news(f->w, &f->l, f->head,
                        &(struct head_news){.head = h, .delay_ms = f->upstream_us / 1000});

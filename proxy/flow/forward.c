@@ -1,8 +1,9 @@
 /* The request's head as the upstream gets it: built anew from parsed fields, end-to-end ones in
  * their order, framing and forwarding fields of our own.
  *
- * A fetch for the cache asks for the whole answer: conditions and ranges are the client's own and
- * stay behind (RFC 9111 section 4.3.1 would allow ours in their place). */
+ * A fetch for the cache asks for the whole answer, or for the part that it is kept under: the
+ * client's conditions stay behind. Those of a stored answer that is validated stand in their place
+ * (RFC 9111 section 4.3.1). */
 #include "flow-internal.h"
 
 static bool is_forwarding(enum field_id id)

@@ -13,7 +13,8 @@ struct keep {
     struct lookup l;       /* of that GET */
     struct freshness fresh;
     mono_ms head_mono_ms;
-    uint64_t began; /* number of the last invalidation: the POST's own counts as before */
+    uint64_t began;        /* number of the last invalidation: the POST's own counts as before */
+    uint64_t passed_began; /* ... and when the POST went to the app */
     char key_block[KEY_BYTES_MAX];
 };
 
@@ -51,6 +52,7 @@ static bool judge_head(const struct flow *f, const struct head *response, struct
                            .response = response,
                            .needs_lifetime = true,
                            .has_credentials = lookup_is_personal(f->l.route, f->head),
+                           .has_cookies = lookup_has_cookies(f->l.route, f->head),
                            .now_unix_s = unix_now_ms() / 1000,
                            .delay_ms = f->upstream_us / 1000};
     return fresh_judge(&c, &k->fresh) == STORE_YES && k->fresh.lifetime_ms > 0 &&
@@ -80,6 +82,14 @@ static bool has_no_variants(const struct route *r, const struct head *request,
     return vary_names(&c, &names) && names.len == 0 && !names.failed;
 }
 
+/* Has something been invalidated while the app worked that one of <tags> tells of, or none? */
+static bool is_outrun(const struct keep *k, struct worker *w, const uint64_t *tags, unsigned count)
+{
+    const struct tag_table *t = store_tags(w->store);
+    return tag_last_untold(t) > k->passed_began ||
+           tags_last_invalidation(t, tags, count, k->passed_began) != 0;
+}
+
 struct keep *keep_start(const struct flow *f, const struct head *response)
 {
     const struct route *r = f->l.route;
@@ -107,8 +117,17 @@ struct keep *keep_start(const struct flow *f, const struct head *response)
         return NULL;
     }
     lookup_tags(f->w->shared, &k->l, &k->head, span_of(NULL, 0), NULL);
-    k->began = tag_now(store_tags(f->w->store));
+    k->passed_began = f->passed_began;
+    if (is_outrun(k, f->w, k->l.tags.tag, k->l.tags.count)) {
+        keep_free(k);
+        return NULL;
+    }
     return k;
+}
+
+void keep_note_write(struct keep *k, struct worker *w)
+{
+    k->began = tag_now(store_tags(w->store));
 }
 
 bool keep_add(struct keep *k, struct evbuffer *piece, uint64_t limit)
@@ -152,8 +171,11 @@ void keep_store(struct keep *k, struct worker *w, const struct head *response)
     entry_parts_set_freshness(&parts, &k->fresh);
     parts.lifetime_ms = judged.lifetime_ms;
     bool has_cookies = k->l.route->fresh.set_cookie == SET_COOKIE_STORE;
-    struct entry *e =
-        judged.verdict == STORE_YES ? answer_entry_new(response, has_cookies, &parts) : NULL;
+    /* tags of the answer alone: those of the request were asked before the POST's own write */
+    unsigned known = k->l.tags.count;
+    bool is_good = judged.verdict == STORE_YES &&
+                   !is_outrun(k, w, judged.tags + known, judged.tag_count - known);
+    struct entry *e = is_good ? answer_entry_new(response, has_cookies, &parts) : NULL;
     if (e && store_put(w->store, e, NULL, mono_now_ms()) == ERR_OK)
         count(&w->routes[k->l.route->index].stored);
     entry_unref(e);
@@ -203,6 +225,7 @@ static struct entry *updated(struct worker *w, const struct lookup *l, const str
                            .request = &as_get,
                            .response = m.head,
                            .has_credentials = lookup_is_personal(l->route, request),
+                           .has_cookies = lookup_has_cookies(l->route, request),
                            .now_unix_s = unix_now_ms() / 1000,
                            .delay_ms = n->delay_ms};
     struct entry_parts parts = {.route = e->route,

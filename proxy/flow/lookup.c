@@ -44,6 +44,12 @@ bool lookup_is_personal(const struct route *r, const struct head *h)
            route_open_credentials(r, h) & ~(unsigned)CREDENTIAL_COOKIE;
 }
 
+bool lookup_has_cookies(const struct route *r, const struct head *h)
+{
+    return r->fresh.is_http && r->identity == IDENTITY_UNSTATED &&
+           route_open_credentials(r, h) & CREDENTIAL_COOKIE;
+}
+
 /* Which names an entry varies by is in its key: behind the primary part. */
 static bool is_keyed_by_origin(const struct entry *e)
 {

@@ -248,6 +248,8 @@ static enum store_verdict judge_lifetime(struct judgement *j, uint64_t *ret_ms)
         return STORE_NO_STATUS;
     if (explicit_lifetime_ms(j, ret_ms))
         return STORE_YES;
+    if (rule == RULE_ROUTE && j->c->has_cookies)
+        rule = RULE_HEURISTIC; /* the route says how long, but not that it is everybody's */
     if (rule != RULE_ROUTE)
         return no_lifetime(j, rule, ret_ms);
     *ret_ms = ttl_ms;

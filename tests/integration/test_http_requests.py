@@ -605,3 +605,15 @@ def test_a_part_of_what_varies_is_kept_for_nobody_else(site):
     site.ask(path, [("Foo", "1")])
     site.wait_until_stale(path, [("Foo", "1")])
     assert [site.ask(path, [("Range", "bytes=0-0"), ("Foo", n)]).body for n in "12"] == [b"1", b"2"]
+
+
+def test_what_a_post_brings_is_kept_though_something_else_is_invalidated(site):
+    gate = threading.Event()
+    path, other = own(site, gate=gate), site.path(Reply([FRESH]))
+    pending = site.start(path, method="POST")
+    wait_until(lambda: len(site.asked(path)) == 1)
+    site.larder.invalidate(path=other)
+    site.ask(other, method="PUT")
+    gate.set()
+    pending.result()
+    assert site.ask(path).is_hit

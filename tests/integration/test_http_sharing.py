@@ -220,3 +220,25 @@ def test_what_varies_by_a_field_that_larder_writes_is_kept_for_nobody(site, name
     path = site.path(Reply([FRESH, ("Vary", name)]))
     site.ask(path)
     assert site.asked(path)[0].get(name)
+
+
+def test_a_variant_that_is_not_let_in_leaves_no_word_of_its_language():
+    with site_of(cache={"max_variants": 1}) as site:
+        path = site.path(Reply([FRESH, ("Vary", "Accept-Language, Foo"), ("Content-Language", "de")]))
+        for n in range(9):
+            site.ask(path, [("Accept-Language", "de"), ("Foo", str(n))])
+        assert site.larder.counter("totals.refused.variants") == 8
+        assert site.larder.counter("totals.entries") == 3  # a marker, a variant, its language
+
+
+@pytest.mark.parametrize("rules", [{"ttl": "1h"}, {"ttl_by_status": {"200": "1h"}}])
+@pytest.mark.parametrize("fields", [[], [TAG]])
+def test_a_lifetime_of_the_route_does_not_make_it_everybodys(rules, fields):
+    """It says how long, as in mode ttl, where such a request is not answered out of the cache."""
+    shared = {"name": "s", "match": "/s/*", "mode": "http", "cookies": "share", **rules}
+    with site_of(shared, {"name": "t", "match": "/t/*", "mode": "http", **rules}) as site:
+        assert site.twice(fields, under="/t") == "cached"
+        path = site.path(Reply(fields), Reply([("ETag", '"b"')]), under="/t")
+        site.ask(path, ANN)
+        assert site.ask(path, BOB).body == b"answer 2"
+        assert site.twice(fields, first=ANN, then=BOB, under="/s") == "cached"

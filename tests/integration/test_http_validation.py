@@ -608,3 +608,24 @@ def test_an_answer_ages_while_its_body_comes(site):
     gate.set()
     assert pending.result().body == b"first"
     assert site.ask(path).body == b"answer 2"
+
+
+@pytest.mark.parametrize("sent", [b"more", b"4\r\nmore\r\n0\r\n\r\n"])
+@pytest.mark.parametrize("framing", ["Content-Length: 4", "Transfer-Encoding: chunked", "X: y"])
+def test_what_follows_a_304_is_no_part_of_the_stored_body(site, sent, framing):
+    """RFC 9110 section 15.4.5: it has no content, whatever an app sends behind it."""
+    head = f'HTTP/1.1 304 Reason\r\nCache-Control: max-age=60\r\nETag: "a"\r\n{framing}\r\n\r\n'
+    path = site.path(Reply([STALE, TAG]), Reply(raw=head.encode() + sent))
+    site.ask(path)
+    for _ in range(2):
+        answer = site.ask(path)
+        assert answer.status == 200 and answer.body == b"answer 1"
+    assert answer.is_hit
+
+
+def test_what_follows_a_204_goes_to_nobody(site):
+    """In a keep-alive connection it would be the beginning of the next answer."""
+    path = site.path(Reply(raw=b"HTTP/1.1 204 Reason\r\nCache-Control: max-age=60\r\n\r\nHTTP/1.1 200"))
+    for is_hit in (False, True):
+        answer = site.ask(path)
+        assert answer.status == 204 and answer.is_hit == is_hit and answer.body == b""

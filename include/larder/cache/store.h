@@ -107,7 +107,8 @@ enum err_code store_land(struct store *s, struct flight *f, const struct flight_
 
 /* Stores <e> without a flight: in the place of <replaces> and only there, or (NULL) of whatever is
  * there. ERR_TOO_LARGE; ERR_NOT_FOUND: an invalidation after e->began means it (without <replaces>:
- * may mean it, as any may), or <replaces> is gone; ERR_DENIED: too many variants; ERR_NOMEM. */
+ * or may mean it: one that no tag tells of), or <replaces> is gone; ERR_DENIED: too many variants;
+ * ERR_NOMEM. */
 enum err_code store_put(struct store *s, struct entry *e, const struct entry *replaces,
                         mono_ms now);
 

@@ -51,6 +51,9 @@ uint64_t tag_invalidate(struct tag_table *t, const uint64_t *tags, unsigned coun
 uint64_t tag_invalidate_all_of(struct tag_table *t, const uint64_t *tags, unsigned count);
 /* A number for an invalidation that is made by other means (a walk). */
 uint64_t tag_invalidate_other(struct tag_table *t);
+/* The number of the last invalidation that no single tag tells of: of all of several tags, or found
+ * by a walk over the entries. */
+uint64_t tag_last_untold(const struct tag_table *t);
 
 enum tag_state { TAG_CURRENT, TAG_STALE, TAG_DEAD };
 /* What invalidations after number <since> have made of something with these tags. On TAG_STALE

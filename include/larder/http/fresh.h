@@ -65,6 +65,7 @@ struct fresh_case {
     bool takes_part;      /* a 206 is what was asked for, and its key holds the range */
     bool needs_lifetime;  /* only where the upstream says how long: no guess (answers to POST) */
     bool has_credentials; /* the request bears some that its key does not hold */
+    bool has_cookies;     /* ... cookies of which the key says nothing, and the route neither */
     int64_t now_unix_s;   /* when the response came */
     uint64_t delay_ms;    /* from the request's start to then */
 };

@@ -179,6 +179,29 @@ static void one_asks_whether_a_stale_answer_still_holds(void **state)
     store_free(s);
 }
 
+static void what_is_for_one_alone_is_overtaken_by_its_own_tags(void **state)
+{
+    (void)state;
+    static const uint64_t own[] = {1, 2};
+    struct store *s = make();
+    struct store_begun b = begin(s, NOW, NULL, STORE_LEAD);
+    struct entry_parts parts = {.key = flight_key(b.flight),
+                                .began = flight_began(b.flight),
+                                .tags = own,
+                                .tag_count = 2,
+                                .stored_mono_ms = NOW,
+                                .keep_ms = 1000};
+    struct entry *e = entry_new(&parts);
+    assert_non_null(e);
+    /* all of two tags: such an invalidation has no number of its own to be found by later */
+    struct store_match match = {.kind = STORE_ALL_OF, .tags = own, .tag_count = 2};
+    (void)store_invalidate(s, &(struct store_invalidation){.match = &match, .now = NOW});
+    struct flight_result for_others = {.outcome = FLIGHT_UNSTORABLE};
+    assert_int_equal(store_land(s, b.flight, &for_others, &e, 1, NOW), ERR_NOT_FOUND);
+    entry_unref(e);
+    store_free(s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -187,6 +210,7 @@ int main(void)
         cmocka_unit_test(a_peek_finds_nothing_that_was_invalidated),
         cmocka_unit_test(what_must_be_validated_each_time_is_fetched_by_each_alone),
         cmocka_unit_test(one_asks_whether_a_stale_answer_still_holds),
+        cmocka_unit_test(what_is_for_one_alone_is_overtaken_by_its_own_tags),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
