@@ -2,6 +2,7 @@
  * differ each time. */
 #include "flow-internal.h"
 
+#include <larder/base/gunzip.h>
 #include <larder/http/conditional.h>
 #include <larder/http/date.h>
 #include <larder/http/range.h>
@@ -334,7 +335,11 @@ struct entry *answer_entry_new(const struct head *h, bool has_cookies, struct en
     return entry_new(parts);
 }
 
-/* "/HOST", of "//HOST" or of JSON's "\\/\\/HOST". */
+/* --- does an answer name the Host that it was asked by? --- */
+
+enum { HOST_MAX = 255 };
+
+/* "/HOST", of "//HOST" or of JSON's "\/\/HOST". */
 static bool has_host(struct span text, struct span host)
 {
     const char *p = text.p, *end = text.p + text.len;
@@ -346,19 +351,61 @@ static bool has_host(struct span text, struct span host)
     return false;
 }
 
-/* Apps build absolute URLs of the Host that they are asked by: what one client calls the app must
- * not be where others are sent. Packed bodies cannot be looked into. */
+/* In a text that comes in parts: the end of one and the beginning of the next are one text, too. */
+struct host_search {
+    struct span host;
+    char seam[2 * HOST_MAX + 2];
+    size_t kept; /* bytes of the last part in <seam> */
+    bool is_found;
+};
+
+static enum err_code on_part(void *arg, struct span part)
+{
+    struct host_search *s = arg;
+    size_t most = s->host.len, head = part.len < most ? part.len : most;
+    memcpy(s->seam + s->kept, part.p, head);
+    s->is_found = has_host(span_of(s->seam, s->kept + head), s->host) || has_host(part, s->host);
+    size_t tail = part.len < most + 1 ? part.len : most + 1;
+    if (tail < most + 1) { /* a short part: what was kept before it stays beside it */
+        size_t all = s->kept + head, keep = all < most + 1 ? all : most + 1;
+        memmove(s->seam, s->seam + all - keep, keep);
+        s->kept = keep;
+    } else {
+        memcpy(s->seam, part.p + part.len - tail, tail);
+        s->kept = tail;
+    }
+    return s->is_found ? ERR_BUSY : ERR_OK;
+}
+
+/* True also where it cannot be unpacked. */
+static bool packed_has_host(struct span body, struct span host)
+{
+    enum { TEXT_MAX = 16 << 20 }; /* more would hold the worker up */
+    struct host_search s = {.host = host};
+    struct gunzip *g = gunzip_new();
+    enum err_code rc = g ? gunzip_feed(g, body, TEXT_MAX, on_part, &s) : ERR_NOMEM;
+    bool is_read = !rc && gunzip_is_whole(g);
+    gunzip_free(g);
+    return !is_read || s.is_found;
+}
+
 bool answer_names_host(const struct head *request, const struct head *h, struct evbuffer *body)
 {
     struct span port, host = span_split(request->host, ':', &port);
+    const struct field *coding = head_field(h, FIELD_CONTENT_ENCODING);
     if (host.len == 0)
         return false;
-    if (head_field(h, FIELD_CONTENT_ENCODING))
-        return true;
     for (unsigned i = 0; i < h->field_count; i++)
         if (h->fields[i].id != FIELD_ACCESS_CONTROL_ALLOW_ORIGIN &&
             has_host(h->fields[i].value, host))
             return true;
     size_t len = evbuffer_get_length(body);
-    return len && has_host(span_of((const char *)evbuffer_pullup(body, -1), len), host);
+    if (len == 0)
+        return false;
+    struct span text = span_of((const char *)evbuffer_pullup(body, -1), len);
+    if (!coding)
+        return has_host(text, host);
+    if (host.len > HOST_MAX || !span_eq_nocase(coding->value, SPAN_LIT("gzip")))
+        return true; /* it may */
+    return packed_has_host(text, host);
 }

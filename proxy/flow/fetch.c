@@ -348,6 +348,7 @@ struct fetch *fetch_start(const struct fetch_start *s)
     list_init(&f->link);
     f->w = s->w;
     f->l.route = s->l->route;
+    f->l.is_https = s->l->is_https;
     f->l.value_count = s->flight ? s->l->value_count : 0;
     memcpy(f->l.value, s->l->value, f->l.value_count * sizeof(f->l.value[0]));
     f->client = s->client;

@@ -35,13 +35,17 @@ static bool variant_of(struct fetch *f, mono_ms now, struct variant *v)
     struct cache_key *ret_key = &v->key;
     cache_key_init(&l.key, span_of(k->text.p, k->primary_len));
     l.route = f->l.route;
+    l.is_https = f->l.is_https;
+    /* where the key has scheme and Host it does not matter what the answer says of them */
+    bool names_host = !(f->l.route->fresh.is_http && f->l.route->key_host) &&
+                      answer_names_host(f->request, f->response, f->body);
     cleanup(entry_unrefp) struct entry *marker = present_marker(f, &l.key, now);
     struct vary_case c = {.request = f->request,
                           .response = f->response,
                           .known = marker ? marker->body : span_of(NULL, 0),
                           .is_cors = !f->l.route->cors_ignored,
-                          .is_by_host = !f->l.route->key_host &&
-                                        answer_names_host(f->request, f->response, f->body)};
+                          .is_by_host = names_host && !f->l.route->key_host,
+                          .is_by_scheme = names_host && !f->l.route->fresh.is_http};
     bool is_plain_part =
         !head_field(f->response, FIELD_VARY) && !head_field(f->response, FIELD_CONTENT_ENCODING);
     if (f->is_part && f->response->status != 200) { /* the flight's own key holds its range */
@@ -93,7 +97,7 @@ static struct entry *language_alias(const struct fetch *f, const struct variant 
     char block[KEY_BYTES_MAX], lower[64];
     struct buf text;
     struct cache_key key;
-    struct lookup l = {.route = f->l.route};
+    struct lookup l = {.route = f->l.route, .is_https = f->l.is_https};
     if (!language || !span_is_token(language->value) || language->value.len > sizeof(lower))
         return NULL;
     for (size_t i = 0; i < language->value.len; i++)

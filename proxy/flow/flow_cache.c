@@ -111,7 +111,7 @@ static enum flow_state serve(struct flow *f, struct entry *e, bool is_stale)
         return fetch_anew(f, e, REASON_WARM);
     if (!lookup_knows_origin(f->head, e))
         return fetch_anew(f, e, REASON_ORIGIN);
-    if (f->is_part && !lookup_may_reuse(f->l.route, f->head, e, mono_now_ms()))
+    if (!f->is_warm && !lookup_may_reuse(f->l.route, f->head, e, mono_now_ms()))
         return fetch_anew(f, e, REASON_REQUEST);
     f->entry = e;
     bool is_due = is_stale || refresh_is_due(f->w, f->l.route, e, mono_now_ms());
@@ -230,6 +230,15 @@ static enum flow_state begin_with(struct flow *f, const struct cache_key *key, b
     }
 }
 
+/* Of a URL that is known to vary no part is kept or used: its range alone does not tell which. */
+static bool has_variants(struct flow *f)
+{
+    struct entry *e = NULL;
+    bool is_marked = store_peek(f->w->store, &f->l.key, mono_now_ms(), &e) == STORE_VARY;
+    entry_unref(e);
+    return is_marked;
+}
+
 /* Is the very part stored that is asked for? */
 static bool find_part(struct flow *f)
 {
@@ -238,7 +247,7 @@ static bool find_part(struct flow *f)
     struct entry *e = NULL;
     char block[KEY_BYTES_MAX];
     buf_init_fixed(&text, block, sizeof(block));
-    if (!lookup_part_key(&f->l, f->head, &text, &key) ||
+    if (!lookup_part_key(&f->l, f->head, &text, &key) || has_variants(f) ||
         store_lookup(f->w->store, &key, mono_now_ms(), &e) == STORE_MISS)
         return false;
     if (!lookup_may_reuse(f->l.route, f->head, e, mono_now_ms())) {
@@ -256,7 +265,7 @@ static enum flow_state begin_part(struct flow *f)
     struct cache_key key;
     char block[KEY_BYTES_MAX];
     buf_init_fixed(&text, block, sizeof(block));
-    if (!lookup_part_key(&f->l, f->head, &text, &key))
+    if (!lookup_part_key(&f->l, f->head, &text, &key) || has_variants(f))
         return pass(f, REASON_RANGE, NULL);
     f->is_part = true;
     lookup_tags(f->w->shared, &f->l, f->head, flow_whole_body(f), flow_json(f));
@@ -284,8 +293,10 @@ static enum flow_state only_if_cached(struct flow *f)
 
 /* HEAD and Range go up as they are. If the upstream fails, what is stored whole may do; it is the
  * flow's. */
-static enum flow_state pass_as_asked(struct flow *f, struct entry *e)
+static enum flow_state pass_as_asked(struct flow *f, struct entry *e, enum store_result found)
 {
+    if (e && found != STORE_KEPT) /* it is fresh: the request wants it confirmed, or nothing */
+        f->reason = REASON_REQUEST;
     f->stale = e;
     f->is_whole_stale = true;
     return f->head->method == METHOD_HEAD ? FLOW_PASS : begin_part(f);
@@ -307,7 +318,7 @@ static enum flow_state look_first(struct flow *f)
     note_miss(f, e ? STORE_MISS_EXPIRED : STORE_MISS_ABSENT);
     if (!(cc.flags & (CC_ONLY_IF_CACHED | CC_NO_STORE)) &&
         (f->head->method == METHOD_HEAD || head_field(f->head, FIELD_RANGE)))
-        return pass_as_asked(f, e);
+        return pass_as_asked(f, e, found);
     bool is_usable = e && found != STORE_KEPT, is_personal = lookup_is_personal(r, f->head);
     if (is_usable && !is_personal && !(cc.flags & (CC_ONLY_IF_CACHED | CC_NO_STORE)))
         return fetch_anew(f, e, REASON_REQUEST);

@@ -55,7 +55,9 @@ static bool is_keyed_by_origin(const struct entry *e)
 {
     struct span rest =
         span_of(e->key.text.p + e->key.primary_len, e->key.text.len - e->key.primary_len);
-    return rest.len && memmem(rest.p, rest.len, "|origin", 7);
+    const char *at = rest.len ? memmem(rest.p, rest.len, "|origin", 7) : NULL;
+    const char *end = at ? at + 7 : NULL; /* names are sorted: "|origin-x" comes behind it */
+    return at && (end == rest.p + rest.len || *end == '|' || *end == '=');
 }
 
 bool lookup_knows_origin(const struct head *h, const struct entry *e)
@@ -205,7 +207,8 @@ void lookup_tags(const struct shared *s, struct lookup *l, const struct head *h,
 static bool variant_key(const struct lookup *l, const struct head *h, struct span names,
                         struct span language, struct buf *text, struct cache_key *ret_key)
 {
-    struct vary_rules rules = {.is_any_language_order = l->route->is_any_language_order,
+    struct vary_rules rules = {.is_https = l->is_https,
+                               .is_any_language_order = l->route->is_any_language_order,
                                .language = language};
     buf_add_span(text, l->key.text);
     buf_add_char(text, '\x1e'); /* cannot stand in a primary key: values are escaped */

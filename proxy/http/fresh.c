@@ -234,7 +234,8 @@ static enum store_verdict no_lifetime(struct judgement *j, enum status_rule rule
     /* stale from the start: good for being validated */
     if (rule == RULE_HEURISTIC && can_be_validated(j)) {
         j->is_unsaid = head_field(j->request, FIELD_COOKIE) || j->c->has_credentials;
-        return STORE_YES;
+        /* of what may be its client's own a date says too little: two pages may have one */
+        return j->is_unsaid && !head_field(j->response, FIELD_ETAG) ? STORE_NO_TTL : STORE_YES;
     }
     return rule == RULE_HEURISTIC || takes_route_ttl(j->response->status) ? STORE_NO_TTL
                                                                           : STORE_NO_STATUS;

@@ -82,7 +82,8 @@ bool vary_names(const struct vary_case *c, struct buf *out)
     const struct head *response = c->response;
     if (!add_names(&names, c->known) ||
         (is_by_origin(c) && !add_name(&names, SPAN_LIT("origin"))) ||
-        (c->is_by_host && !add_name(&names, SPAN_LIT("host"))))
+        (c->is_by_host && !add_name(&names, SPAN_LIT("host"))) ||
+        (c->is_by_scheme && !add_name(&names, SPAN_LIT(VARY_SCHEME))))
         return false;
     for (unsigned i = 0; i < response->field_count; i++) {
         const struct field *f = &response->fields[i];
@@ -319,6 +320,10 @@ void vary_key(const struct head *request, struct span names, const struct vary_r
         struct span name = span_split(rest, ',', &rest);
         buf_add_char(out, '|');
         key_add_value(out, name);
+        if (span_eq(name, SPAN_LIT(VARY_SCHEME))) {
+            buf_add_str(out, rules->is_https ? "=https" : "=http");
+            continue;
+        }
         enum field_id id = field_id_of(name);
         /* of an absolute target, where there is one, even if HTTP/1.0 came without the field */
         bool is_there = id == FIELD_HOST ? request->host.len > 0 : is_forwarded(request, name);

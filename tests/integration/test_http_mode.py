@@ -142,7 +142,9 @@ def test_a_guess_is_a_tenth_of_the_time_since_the_last_change(site):
     assert site.twice([("Last-Modified", -86400 * 100), NOW, ("Age", 86401)]) == "validated"
     assert site.twice([NOW]) == "asked"
     cookie = [("Cookie", "a=b")]
-    assert site.twice([("Last-Modified", -1000), NOW], first=cookie, then=cookie) == "validated"
+    assert site.twice([("Last-Modified", -1000), NOW], first=cookie, then=cookie) == "asked"
+    tagged = [("Last-Modified", -1000), ("ETag", '"a"'), NOW]
+    assert site.twice(tagged, first=cookie, then=cookie) == "validated"
 
 
 @pytest.mark.parametrize("value, status, becomes", [

@@ -87,9 +87,13 @@ def test_who_waits_gets_its_own_variant(site):
 
 
 def test_a_guess_is_not_made_of_what_a_request_with_cookies_brought(site):
-    """It may be its sender's own; so each use is confirmed."""
+    """It may be its sender's own; so each use is confirmed, by an entity tag: of two clients' pages
+    the dates may be one."""
     changed = ("Last-Modified", -100000)
-    path = site.path(Reply([changed]), Reply([changed], 304))
+    path = site.path(Reply([changed]))
+    site.ask(path, ANN)
+    assert site.ask(path, BOB).body == b"answer 2" and not site.asked(path)[1].is_conditional
+    path = site.path(Reply([changed, TAG]), Reply([changed, TAG], 304))
     site.ask(path, ANN)
     assert not site.ask(path, BOB).is_hit
     assert site.asked(path)[1].is_conditional and site.asked(path)[1].get("Cookie") == "sid=bob"

@@ -1,4 +1,6 @@
-"""Answers of one key that differ by request fields: Vary, origins, encodings, and their bound."""
+"""Answers of one key that differ by request fields: Vary, origins, encodings, hosts, their bound."""
+import gzip
+
 import pytest
 
 from support.raw_upstream import RawUpstream, read_head
@@ -18,7 +20,8 @@ def app(answer):
             upstream.requests.append(fields_of(head))
             fields, body = answer(upstream.requests[-1])
             connection.sendall(b"HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\n" + fields.encode() +
-                               b"Content-Length: %d\r\n\r\n" % len(body) + body.encode())
+                               b"Content-Length: %d\r\n\r\n" % len(body) +
+                               (body if isinstance(body, bytes) else body.encode()))
     return RawUpstream(handler)
 
 
@@ -134,3 +137,52 @@ def test_names_of_several_answers_are_joined(larder_factory):
         asked = len(upstream.requests)
         assert all(is_hit(get(larder, A=a, B=b)) for a, b in pairs)
         assert len(upstream.requests) == asked
+
+
+# --- an app that builds URLs of what it is called ---
+
+def linked(fields):
+    """The link stands far behind the beginning, and is packed where that is asked for."""
+    scheme = fields.get("x-forwarded-proto", "http")
+    body = f'{"x" * 70_000}"next": "{scheme}:\\/\\/{fields["host"]}\\/2"'.encode()
+    if "gzip" in fields.get("accept-encoding", ""):
+        return "Content-Encoding: gzip\r\n", gzip.compress(body)
+    return "", body
+
+
+def plain(fields):
+    body = b"nobody's name" * 10_000
+    if "gzip" in fields.get("accept-encoding", ""):
+        return "Content-Encoding: gzip\r\n", gzip.compress(body)
+    return "", body
+
+
+@pytest.mark.parametrize("coding", ["gzip", "identity"])
+def test_a_link_of_one_host_is_not_given_to_another(larder_factory, coding):
+    with app(linked) as upstream:
+        larder = larder_factory(config(upstream, ttl="1m", json_errors="store"))
+        first = get(larder, Host="evil.test", Accept_Encoding=coding)
+        second = get(larder, Host="good.test", Accept_Encoding=coding)
+        assert not is_hit(second) and first.body != second.body
+        assert is_hit(get(larder, Host="good.test", Accept_Encoding=coding))
+
+
+@pytest.mark.parametrize("coding", ["gzip", "identity"])
+def test_what_names_no_host_is_shared_by_all_of_them(larder_factory, coding):
+    with app(plain) as upstream:
+        larder = larder_factory(config(upstream, ttl="1m", json_errors="store"))
+        get(larder, Host="a.test", Accept_Encoding=coding)
+        assert is_hit(get(larder, Host="b.test", Accept_Encoding=coding))
+
+
+def test_a_redirect_to_https_is_for_who_came_without(larder_factory):
+    def answer(fields):
+        if fields["x-forwarded-proto"] == "https":
+            return "", "safe"
+        return f"Location: https://{fields['host']}/x\r\n", "go"
+    with app(answer) as upstream:
+        larder = larder_factory({**config(upstream, ttl="1m"), "trusted_proxies": ["127.0.0.0/8"]})
+        for _ in range(2):
+            assert get(larder).body == b"go"
+            assert get(larder, X_Forwarded_Proto="https").body == b"safe"
+        assert is_hit(get(larder)) and is_hit(get(larder, X_Forwarded_Proto="https"))

@@ -89,7 +89,8 @@ static void a_tenth_of_the_time_since_the_last_change_is_a_guess_at_most_a_day(v
         {"", 200, CC("max-age=x") CHANGED_1000_AGO, STORE_YES, 0, 0},
         {"", 200, "Expires: 0\r\n" CHANGED_1000_AGO, STORE_YES, 0, 0},
         /* may be one person's */
-        {"Cookie: a=b\r\n", 200, CHANGED_1000_AGO, STORE_YES, 0, 0},
+        {"Cookie: a=b\r\n", 200, CHANGED_1000_AGO, STORE_NO_TTL, 0, 0},
+        {"Cookie: a=b\r\n", 200, CHANGED_1000_AGO "ETag: \"a\"\r\n", STORE_YES, 0, 0},
         {"Cookie: a=b\r\n", 200, CHANGED_1000_AGO CC("max-age=5"), STORE_YES, 5, 0},
         {"", 200, "Pragma: no-cache\r\n" CHANGED_1000_AGO, STORE_YES, 100, 0},
     };

@@ -156,7 +156,8 @@ static void origins_are_told_apart_where_the_answer_may_depend_on_them(void **st
         request_with(&request, cases[i].request);
         response_with(&response, 200, cases[i].response);
         buf_init_fixed(&out, block, sizeof(block));
-        struct vary_case c = {&request.head, &response.head, {NULL, 0}, cases[i].is_cors, false};
+        struct vary_case c = {&request.head,    &response.head, {NULL, 0},
+                              cases[i].is_cors, false,          false};
         assert_true(vary_names(&c, &out));
         assert_span(buf_span(&out), cases[i].want);
     }
@@ -171,7 +172,8 @@ static void names_that_are_known_stay(void **state)
     request_with(&request, "");
     response_with(&response, 200, "Vary: B, Accept\r\n");
     buf_init_fixed(&out, block, sizeof(block));
-    struct vary_case c = {&request.head, &response.head, SPAN_LIT("a,b,origin"), true, false};
+    struct vary_case c = {&request.head, &response.head, SPAN_LIT("a,b,origin"),
+                          true,          false,          false};
     assert_true(vary_names(&c, &out));
     assert_span(buf_span(&out), "a,accept,b,origin");
 }
