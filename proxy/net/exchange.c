@@ -190,8 +190,9 @@ void exchange_on_written(struct exchange *x)
     struct conn *c = x->conn;
     if (x->send_ended && !x->is_sent)
         x->is_sent = true;
-    if (x->is_sent && c->state == CONN_HEAD)
-        conn_set_deadline(c, x->first_byte_timeout_ms);
+    bool has_left = evbuffer_get_length(bufferevent_get_output(c->bev)) == 0;
+    if (has_left && c->state == CONN_HEAD) /* it is the upstream's turn, or still the client's */
+        conn_set_deadline(c, x->is_sent ? x->first_byte_timeout_ms : 0);
     end_tunnel_output(x);
     x->depth++;
     x->ops->on_writable(x->arg);

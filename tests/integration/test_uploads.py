@@ -4,10 +4,12 @@ import re
 import socket
 import struct
 import threading
+import time
 
 import pytest
 
 from support.raw_upstream import RawUpstream, read_head
+from support.wire import ExactApp
 from test_caching import config
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -130,6 +132,22 @@ def test_http_10_has_no_expectations(larder_factory):
         larder = larder_factory(config(upstream))
         answer = larder.raw(b"POST / HTTP/1.0\r\nExpect: x\r\nContent-Length: 2\r\n\r\nhi")
         assert answer.startswith(b"HTTP/1.1 200 OK")
+
+
+def test_a_client_that_pauses_is_not_the_upstreams_fault(larder_factory):
+    """The upstream has read all there was: its send_timeout says nothing of the client."""
+    with ExactApp() as upstream:
+        upstream.answer = OK
+        c = config(upstream, limits={"body_timeout": "20s"})
+        c["upstreams"]["app"].update(send_timeout="300ms", first_byte_timeout="300ms")
+        larder = larder_factory(c)
+        with connect(larder) as s:
+            s.sendall(head("Content-Length: 10") + b"hello")
+            larder.wait_until(lambda: larder.counter("upstreams.app.active") == 1)
+            time.sleep(1)
+            s.sendall(b"world")
+            assert s.recv(65536).startswith(b"HTTP/1.1 200 OK\r\n")
+        assert upstream.received[0].body == b"helloworld"
 
 
 NO = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 6\r\nX-Early: 1\r\n\r\nno way"
