@@ -8,6 +8,7 @@ import socket
 import ssl
 import subprocess
 import threading
+import time
 
 import pytest
 import websockets
@@ -295,6 +296,52 @@ def test_a_request_with_a_body_is_whole_before_the_tunnel_begins(larder_factory)
             s.shutdown(socket.SHUT_WR)
             larder.wait_until(lambda: got)
             assert got == [b"abcdeftunnelled"]
+
+
+@pytest.mark.parametrize("how,status", [("stands still", 504), ("ends", 504), ("closes", 502),
+                                        ("resets", 502)])
+def test_an_upstream_that_switches_must_still_read_the_request(larder_factory, how, status):
+    def talk(upstream, connection):
+        if how == "ends":
+            connection.shutdown(socket.SHUT_WR)
+        elif how == "closes":
+            return
+        elif how == "resets":
+            reset(connection)
+            return
+        upstream.closing.wait(DEADLINE_S)
+    blob = b"x" * (16 << 20)
+    with Thing(talk) as upstream:
+        c = config(upstream)
+        c["upstreams"]["app"]["send_timeout"] = "500ms"
+        larder = larder_factory(c)
+        with connect(larder) as s:
+            def send():
+                with contextlib.suppress(OSError):
+                    s.sendall(ASK.replace(b"GET", b"POST").replace(
+                        b"Sec-Thing: k", b"Content-Length: %d" % len(blob)) + blob)
+            sender = threading.Thread(target=send)
+            sender.start()
+            assert read_head(s).startswith(b"HTTP/1.1 %d " % status)
+            sender.join()
+        larder.wait_until(lambda: larder.counter("upstreams.app.active") == 0)
+
+
+def test_a_client_may_pause_between_the_101_and_the_rest_of_its_body(larder_factory):
+    with Thing(echo) as upstream:
+        c = config(upstream)
+        c["upstreams"]["app"].update(send_timeout="300ms", first_byte_timeout="300ms")
+        larder = larder_factory(c)
+        with connect(larder) as s:
+            s.sendall(ASK.replace(b"GET", b"POST").replace(b"Sec-Thing: k", b"Content-Length: 6"))
+            s.sendall(b"abc")
+            time.sleep(1)
+            s.sendall(b"def")
+            rest = read_head(s).split(b"\r\n\r\n", 1)[1]
+            assert rest + read_exactly(s, 6 - len(rest)) == b"abcdef"
+            time.sleep(1)
+            s.sendall(b"more")
+            assert read_exactly(s, 4) == b"more"
 
 
 @pytest.mark.parametrize("route", [False, True])
