@@ -250,6 +250,23 @@ def test_the_settings_of_http_2_never_pass(larder_factory):
         assert b"http2-settings" not in upstream.requests[0].lower()
 
 
+@pytest.mark.parametrize("protocols", [b"h2c", b"H2C", b"h2c-14", b"thing/1, h2c",
+                                       b"thing/1\r\nUpgrade: h2c"])
+def test_http_2_is_not_offered_to_the_app(larder_factory, protocols):
+    """Some apps take it without HTTP2-Settings (hypercorn does)."""
+    switch = SWITCH.replace(b"thing/1", b"h2c")
+    with Thing(echo, switch=switch) as upstream:
+        larder = larder_factory(config(upstream))
+        answer = larder.raw(ASK.replace(b"thing/1", protocols).replace(b"keep-alive", b"close"))
+        assert answer.startswith(b"HTTP/1.1 502 "), answer
+        asked = upstream.requests[0].lower()
+        assert b"h2c" not in asked and b"upgrade" not in asked
+    with RawUpstream.answering(OK) as upstream:
+        larder = larder_factory(config(upstream))
+        answer = larder.raw(ASK.replace(b"thing/1", protocols).replace(b"keep-alive", b"close"))
+        assert answer.startswith(b"HTTP/1.1 200 OK\r\n"), answer
+
+
 def test_a_tunnel_counts_against_max_and_takes_no_idle_connection(larder_factory):
     held = threading.Event()
 
