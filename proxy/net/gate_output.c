@@ -57,8 +57,8 @@ void gate_on_written(struct gate *g)
     if (g->state == GATE_FLUSH) {
         flush_done(g);
     } else if (g->state == GATE_BUSY) {
-        if (g->body_state != BODY_MORE || !g->body_started)
-            g->deadline = 0; /* what was to be sent has left */
+        if (g->body_state != BODY_MORE || !g->body_started || g->read_paused)
+            g->deadline = 0; /* what was to be sent has left, and nothing is to come */
         if (g->finishing)
             finish_now(g);
         else if (g->flow)
