@@ -243,12 +243,17 @@ void gate_finish(struct gate *g, bool close)
         note_writing(g);
 }
 
-void gate_abort(struct gate *g)
+/* A reset at once: evhttp would end the connection in an orderly way before it closes it, which an
+ * HTTP/1.0 client takes for the answer's end. */
+void gate_reset(struct gate *g)
 {
-    /* a reset at once: evhttp would end the connection in an orderly way before it closes it, which
-     * an HTTP/1.0 client takes for the answer's end */
     struct sockaddr nobody = {.sa_family = AF_UNSPEC};
     (void)connect(g->fd, &nobody, sizeof(nobody)); /* a Unix socket has no reset */
+}
+
+void gate_abort(struct gate *g)
+{
+    gate_reset(g);
     g->flow = NULL;
     g->state = GATE_LINGER;
     gate_take_callbacks(g);
