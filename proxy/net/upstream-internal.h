@@ -80,8 +80,8 @@ struct exchange {
     bool is_switched;           /* and has been answered 101 */
     bool is_tunnel;             /* its owner has taken it for one */
     bool is_input_over, is_cut; /* of a tunnel */
-    unsigned depth; /* callbacks on the stack: freed when the last returns */
-    unsigned tried; /* servers whose connecting failed */
+    unsigned depth;             /* callbacks on the stack: freed when the last returns */
+    unsigned tried;             /* servers whose connecting failed */
     uint64_t first_byte_timeout_ms, started_us, head_us;
     char *text; /* head, and the whole body behind it: kept for a retry */
     size_t text_len;
