@@ -25,8 +25,8 @@ struct access_record {
     uint32_t age_s;
     uint64_t body_bytes;    /* sent to the client */
     uint64_t request_bytes; /* of a tunnel: sent to the upstream; else 0 */
-    uint64_t total_us;    /* from the head's first byte to the answer's last */
-    uint64_t upstream_us; /* 0: no upstream was asked */
+    uint64_t total_us;      /* from the head's first byte to the answer's last */
+    uint64_t upstream_us;   /* 0: no upstream was asked */
 };
 
 /* Starts the writer thread. <access_path>: "stdout", "off" or a file that is appended to. */
