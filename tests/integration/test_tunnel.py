@@ -1,5 +1,6 @@
 """What an Upgrade leads to: bytes both ways, as if larder were not there (RFC 9110 section 7.8)."""
 import asyncio
+import concurrent.futures
 import contextlib
 import http
 import os
@@ -342,6 +343,21 @@ def test_an_upstream_that_switches_must_still_read_the_request(larder_factory, h
             assert read_head(s).startswith(b"HTTP/1.1 %d " % status)
             sender.join()
         larder.wait_until(lambda: larder.counter("upstreams.app.active") == 0)
+
+
+def test_no_tunnel_begins_on_a_connection_that_has_lost_part_of_the_request(larder_factory):
+    """Whether the break or the 101 is seen first is chance: hence so many."""
+    def ask(larder):
+        with connect(larder) as s:
+            with contextlib.suppress(OSError):
+                s.sendall(ASK.replace(b"GET", b"POST").replace(
+                    b"Sec-Thing: k", b"Content-Length: 4000000") + b"x" * 4000000)
+            return s.recv(12)
+    with Thing(lambda upstream, connection: None) as upstream:
+        larder = larder_factory(config(upstream))
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            answers = list(pool.map(ask, [larder] * 150))
+        assert set(answers) == {b"HTTP/1.1 502"}
 
 
 def test_a_client_may_pause_between_the_101_and_the_rest_of_its_body(larder_factory):
