@@ -13,7 +13,10 @@ enum flow_state flow_switch(struct flow *f)
         return flow_fail_upstream(f, UPSTREAM_BAD_ANSWER);
     if (f->is_upload_done)
         return FLOW_TUNNEL;
-    exchange_pause(fetch_exchange(f->fetch)); /* the request's own body goes first */
+    struct exchange *x = fetch_exchange(f->fetch);
+    if (exchange_tunnel_is_cut(x))
+        return flow_fail_upstream(f, UPSTREAM_RESET);
+    exchange_pause(x); /* the request's own body goes first */
     return FLOW_PAUSE;
 }
 

@@ -177,6 +177,24 @@ enum head_result reader_judge_coding(struct head_reader *r)
     return HEAD_OK;
 }
 
+/* RFC 9113 section 3.1 has done away with the upgrade to HTTP/2. An app that still takes it (some
+ * do without HTTP2-Settings) would get requests that no rule sees. */
+static bool asks_for_h2c(const struct head *h)
+{
+    const struct span h2c = SPAN_LIT("h2c"); /* and the drafts' "h2c-14" */
+    struct span rest, member;
+    for (unsigned i = 0; i < h->field_count; i++) {
+        if (h->fields[i].id != FIELD_UPGRADE)
+            continue;
+        rest = h->fields[i].value;
+        while (field_list_next(&rest, &member)) {
+            if (member.len >= h2c.len && span_eq_nocase(span_of(member.p, h2c.len), h2c))
+                return true;
+        }
+    }
+    return false;
+}
+
 /* RFC 9112 section 9.3 (persistence), RFC 9110 section 7.8 (Upgrade, ignored from HTTP/1.0). */
 void reader_judge_connection(struct head_reader *r)
 {
@@ -190,5 +208,5 @@ void reader_judge_connection(struct head_reader *r)
     else if (h->minor == 0)
         h->keep_alive = field_has_token(h, FIELD_CONNECTION, SPAN_LIT("keep-alive"));
     h->has_upgrade = h->minor == 1 && reader_saw(r, FIELD_UPGRADE) &&
-                     field_has_token(h, FIELD_CONNECTION, SPAN_LIT("upgrade"));
+                     field_has_token(h, FIELD_CONNECTION, SPAN_LIT("upgrade")) && !asks_for_h2c(h);
 }

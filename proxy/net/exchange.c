@@ -111,6 +111,12 @@ void exchange_on_connected(struct exchange *x)
                       x->is_sent ? x->first_byte_timeout_ms : x->pool->u->config.send_timeout_ms);
 }
 
+/* The upstream is still sent the request, and has not answered; or 101, which changes nothing. */
+static bool is_sending(const struct exchange *x)
+{
+    return x->conn->state == CONN_HEAD || (x->is_switched && !x->is_tunnel);
+}
+
 static void pause_if_full(struct exchange *x)
 {
     if (x->conn && evbuffer_get_length(x->body) > UPSTREAM_BODY_HIGH)
@@ -172,6 +178,7 @@ static void end_tunnel_output(struct exchange *x)
 void exchange_tunnel_start(struct exchange *x)
 {
     x->is_tunnel = true;
+    conn_set_deadline(x->conn, 0);           /* from here on its owner's */
     x->send_ended = x->body_chunked = false; /* these were the request's */
 }
 
@@ -190,8 +197,9 @@ void exchange_on_written(struct exchange *x)
     struct conn *c = x->conn;
     if (x->send_ended && !x->is_sent)
         x->is_sent = true;
-    if (x->is_sent && c->state == CONN_HEAD)
-        conn_set_deadline(c, x->first_byte_timeout_ms);
+    bool has_left = evbuffer_get_length(bufferevent_get_output(c->bev)) == 0;
+    if (has_left && is_sending(x)) /* it is the upstream's turn, or still the client's */
+        conn_set_deadline(c, x->is_sent ? x->first_byte_timeout_ms : 0);
     end_tunnel_output(x);
     x->depth++;
     x->ops->on_writable(x->arg);
@@ -218,7 +226,7 @@ void exchange_send_body(struct exchange *x, struct evbuffer *piece)
         evbuffer_add(to, "\r\n", 2);
     if (is_open) {
         bufferevent_write_buffer(x->conn->bev, to);
-        if (x->conn->state == CONN_HEAD)
+        if (is_sending(x))
             conn_set_deadline(x->conn, x->pool->u->config.send_timeout_ms);
     }
 }
@@ -259,7 +267,8 @@ void exchange_pause(struct exchange *x)
         return;
     x->is_paused = true;
     bufferevent_disable(x->conn->bev, EV_READ);
-    conn_set_deadline(x->conn, 0);
+    bool is_behind = is_sending(x) && exchange_send_pending(x) > 0;
+    conn_set_deadline(x->conn, is_behind ? x->pool->u->config.send_timeout_ms : 0);
 }
 
 void exchange_resume(struct exchange *x)

@@ -124,6 +124,7 @@ void gate_on_tunnel_written(struct gate *g);
 /* gate_output.c */
 void gate_on_written(struct gate *g);
 void gate_start_linger(struct gate *g);
+void gate_reset(struct gate *g);
 void gate_on_output(struct evbuffer *out, const struct evbuffer_cb_info *info, void *arg);
 
 #endif

@@ -56,6 +56,9 @@ static void on_deadline(struct gate *g)
             gate_close_now(g);
         return;
     case GATE_BUSY: /* a body that does not come, or an answer that is not taken */
+        gate_reset(g);
+        gate_close_now(g);
+        return;
     case GATE_TUNNEL:
     case GATE_FLUSH:
     case GATE_LINGER:
@@ -119,6 +122,8 @@ static void on_bev_event(struct bufferevent *bev, short what, void *arg)
         bufferevent_disable(bev, EV_READ);
         bufferevent_enable(bev, EV_WRITE); /* over TLS an end stops both directions */
     } else {
+        if (g->state == GATE_BUSY)
+            gate_reset(g);                    /* it may have ended its side alone, and be reading */
         g->evhttp_event(bev, what, g->evcon); /* frees the connection: on_close() follows */
     }
 }

@@ -282,7 +282,8 @@ void gate_pump_body(struct gate *g)
         gate_resume_reading(g);
         gate_set_deadline(g, g->gs->config->limits.body_timeout_ms);
     } else {
-        g->deadline = 0;
+        /* what it has not read of the answer is what may take too long now */
+        gate_set_deadline(g, gate_pending(g) ? g->gs->config->limits.send_timeout_ms : 0);
         if (is_full)
             gate_pause_reading(g);
         else

@@ -57,8 +57,8 @@ void gate_on_written(struct gate *g)
     if (g->state == GATE_FLUSH) {
         flush_done(g);
     } else if (g->state == GATE_BUSY) {
-        if (g->body_state != BODY_MORE || !g->body_started)
-            g->deadline = 0; /* what was to be sent has left */
+        if (g->body_state != BODY_MORE || !g->body_started || g->read_paused)
+            g->deadline = 0; /* what was to be sent has left, and nothing is to come */
         if (g->finishing)
             finish_now(g);
         else if (g->flow)
@@ -243,12 +243,17 @@ void gate_finish(struct gate *g, bool close)
         note_writing(g);
 }
 
-void gate_abort(struct gate *g)
+/* A reset at once: evhttp would end the connection in an orderly way before it closes it, which an
+ * HTTP/1.0 client takes for the answer's end. */
+void gate_reset(struct gate *g)
 {
-    /* a reset at once: evhttp would end the connection in an orderly way before it closes it, which
-     * an HTTP/1.0 client takes for the answer's end */
     struct sockaddr nobody = {.sa_family = AF_UNSPEC};
     (void)connect(g->fd, &nobody, sizeof(nobody)); /* a Unix socket has no reset */
+}
+
+void gate_abort(struct gate *g)
+{
+    gate_reset(g);
     g->flow = NULL;
     g->state = GATE_LINGER;
     gate_take_callbacks(g);

@@ -210,10 +210,12 @@ static bool take_head(struct conn *c, const char *p, const struct head *parsed)
            HEAD_OK;
 }
 
-/* RFC 9110 section 15.2.2; a 101 that nobody asked for is no answer. */
+/* RFC 9110 section 15.2.2; a 101 that nobody asked for is no answer, nor is that of a connection
+ * which has not taken the whole request. */
 static bool is_switch(const struct exchange *x)
 {
-    return x->is_upgrade && x->head->status == 101 && head_field(x->head, FIELD_UPGRADE);
+    return x->is_upgrade && !x->conn->is_deaf && x->head->status == 101 &&
+           head_field(x->head, FIELD_UPGRADE);
 }
 
 /* One head out of the input, and the interim ones (1xx) before it. */

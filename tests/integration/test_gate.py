@@ -1,9 +1,11 @@
 """The gate refuses what two readers could read differently; nothing of it reaches the upstream."""
 import re
+import signal
+import socket
 
 import pytest
 
-from support.raw_upstream import RawUpstream
+from support.raw_upstream import RawUpstream, read_head
 from test_caching import config
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -68,3 +70,28 @@ def test_heads_may_come_byte_by_byte(larder_factory, flask_app):
     text = b"GET /status/201 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
     answer = larder.raw(*[text[i:i + 1] for i in range(len(text))])
     assert answer.startswith(b"HTTP/1.1 201 ")
+
+
+@pytest.mark.parametrize("cause", ["send_timeout", "drain_timeout", "half-closed"])
+def test_an_answer_up_to_the_end_is_never_cut_cleanly(larder_factory, cause):
+    """An HTTP/1.0 client would take the end of the connection for the answer's."""
+    def handler(upstream, connection):
+        read_head(connection)
+        connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * (32 << 20))
+        upstream.closing.wait(20)
+    with RawUpstream(handler) as upstream:
+        limits = {"send_timeout": "500ms" if cause == "send_timeout" else "60s"}
+        larder = larder_factory(config(upstream, limits=limits, drain_timeout="500ms"))
+        with socket.create_connection(("127.0.0.1", larder.public_port), 20) as s:
+            s.sendall(b"GET / HTTP/1.0\r\n\r\n")
+            assert s.recv(4096).startswith(b"HTTP/1.1 200 OK\r\n")
+            if cause == "half-closed":
+                s.shutdown(socket.SHUT_WR)
+            if cause != "drain_timeout":
+                larder.wait_until(lambda: larder.counter("totals.active") == 0)
+            else:
+                larder.process.send_signal(signal.SIGTERM)
+                larder.process.wait(20)
+            with pytest.raises(ConnectionResetError):
+                while s.recv(1 << 20):
+                    pass

@@ -1,5 +1,6 @@
 """What an Upgrade leads to: bytes both ways, as if larder were not there (RFC 9110 section 7.8)."""
 import asyncio
+import concurrent.futures
 import contextlib
 import http
 import os
@@ -8,6 +9,7 @@ import socket
 import ssl
 import subprocess
 import threading
+import time
 
 import pytest
 import websockets
@@ -249,6 +251,23 @@ def test_the_settings_of_http_2_never_pass(larder_factory):
         assert b"http2-settings" not in upstream.requests[0].lower()
 
 
+@pytest.mark.parametrize("protocols", [b"h2c", b"H2C", b"h2c-14", b"thing/1, h2c",
+                                       b"thing/1\r\nUpgrade: h2c"])
+def test_http_2_is_not_offered_to_the_app(larder_factory, protocols):
+    """Some apps take it without HTTP2-Settings (hypercorn does)."""
+    switch = SWITCH.replace(b"thing/1", b"h2c")
+    with Thing(echo, switch=switch) as upstream:
+        larder = larder_factory(config(upstream))
+        answer = larder.raw(ASK.replace(b"thing/1", protocols).replace(b"keep-alive", b"close"))
+        assert answer.startswith(b"HTTP/1.1 502 "), answer
+        asked = upstream.requests[0].lower()
+        assert b"h2c" not in asked and b"upgrade" not in asked
+    with RawUpstream.answering(OK) as upstream:
+        larder = larder_factory(config(upstream))
+        answer = larder.raw(ASK.replace(b"thing/1", protocols).replace(b"keep-alive", b"close"))
+        assert answer.startswith(b"HTTP/1.1 200 OK\r\n"), answer
+
+
 def test_a_tunnel_counts_against_max_and_takes_no_idle_connection(larder_factory):
     held = threading.Event()
 
@@ -295,6 +314,67 @@ def test_a_request_with_a_body_is_whole_before_the_tunnel_begins(larder_factory)
             s.shutdown(socket.SHUT_WR)
             larder.wait_until(lambda: got)
             assert got == [b"abcdeftunnelled"]
+
+
+@pytest.mark.parametrize("how,status", [("stands still", 504), ("ends", 504), ("closes", 502),
+                                        ("resets", 502)])
+def test_an_upstream_that_switches_must_still_read_the_request(larder_factory, how, status):
+    def talk(upstream, connection):
+        if how == "ends":
+            connection.shutdown(socket.SHUT_WR)
+        elif how == "closes":
+            return
+        elif how == "resets":
+            reset(connection)
+            return
+        upstream.closing.wait(DEADLINE_S)
+    blob = b"x" * (16 << 20)
+    with Thing(talk) as upstream:
+        c = config(upstream)
+        c["upstreams"]["app"]["send_timeout"] = "500ms"
+        larder = larder_factory(c)
+        with connect(larder) as s:
+            def send():
+                with contextlib.suppress(OSError):
+                    s.sendall(ASK.replace(b"GET", b"POST").replace(
+                        b"Sec-Thing: k", b"Content-Length: %d" % len(blob)) + blob)
+            sender = threading.Thread(target=send)
+            sender.start()
+            assert read_head(s).startswith(b"HTTP/1.1 %d " % status)
+            sender.join()
+        larder.wait_until(lambda: larder.counter("upstreams.app.active") == 0)
+
+
+def test_no_tunnel_begins_on_a_connection_that_has_lost_part_of_the_request(larder_factory):
+    """Whether the break or the 101 is seen first is chance: hence so many."""
+    def ask(larder):
+        with connect(larder) as s:
+            with contextlib.suppress(OSError):
+                s.sendall(ASK.replace(b"GET", b"POST").replace(
+                    b"Sec-Thing: k", b"Content-Length: 4000000") + b"x" * 4000000)
+            return s.recv(12)
+    with Thing(lambda upstream, connection: None) as upstream:
+        larder = larder_factory(config(upstream))
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            answers = list(pool.map(ask, [larder] * 150))
+        assert set(answers) == {b"HTTP/1.1 502"}
+
+
+def test_a_client_may_pause_between_the_101_and_the_rest_of_its_body(larder_factory):
+    with Thing(echo) as upstream:
+        c = config(upstream)
+        c["upstreams"]["app"].update(send_timeout="300ms", first_byte_timeout="300ms")
+        larder = larder_factory(c)
+        with connect(larder) as s:
+            s.sendall(ASK.replace(b"GET", b"POST").replace(b"Sec-Thing: k", b"Content-Length: 6"))
+            s.sendall(b"abc")
+            time.sleep(1)
+            s.sendall(b"def")
+            rest = read_head(s).split(b"\r\n\r\n", 1)[1]
+            assert rest + read_exactly(s, 6 - len(rest)) == b"abcdef"
+            time.sleep(1)
+            s.sendall(b"more")
+            assert read_exactly(s, 4) == b"more"
 
 
 @pytest.mark.parametrize("route", [False, True])

@@ -1,13 +1,16 @@
 """Uploads: limits, expectations, answers that come early, memory."""
+import contextlib
 import os
 import re
 import socket
 import struct
 import threading
+import time
 
 import pytest
 
 from support.raw_upstream import RawUpstream, read_head
+from support.wire import ExactApp
 from test_caching import config
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -130,6 +133,62 @@ def test_http_10_has_no_expectations(larder_factory):
         larder = larder_factory(config(upstream))
         answer = larder.raw(b"POST / HTTP/1.0\r\nExpect: x\r\nContent-Length: 2\r\n\r\nhi")
         assert answer.startswith(b"HTTP/1.1 200 OK")
+
+
+def test_a_client_that_pauses_is_not_the_upstreams_fault(larder_factory):
+    """The upstream has read all there was: its send_timeout says nothing of the client."""
+    with ExactApp() as upstream:
+        upstream.answer = OK
+        c = config(upstream, limits={"body_timeout": "20s"})
+        c["upstreams"]["app"].update(send_timeout="300ms", first_byte_timeout="300ms")
+        larder = larder_factory(c)
+        with connect(larder) as s:
+            s.sendall(head("Content-Length: 10") + b"hello")
+            larder.wait_until(lambda: larder.counter("upstreams.app.active") == 1)
+            time.sleep(1)
+            s.sendall(b"world")
+            assert s.recv(65536).startswith(b"HTTP/1.1 200 OK\r\n")
+        assert upstream.received[0].body == b"helloworld"
+
+
+@pytest.mark.parametrize("upload", ["waits, too", "is whole"])
+def test_a_client_that_uploads_and_never_reads_is_cut(larder_factory, upload):
+    """Its answer has begun: send_timeout holds, whatever has become of the request's body."""
+    size = 64 << 20 if upload == "waits, too" else 100000
+    has_answered = threading.Event()
+
+    def answer(connection):
+        with contextlib.suppress(OSError):
+            connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * (64 << 20))
+
+    def handler(upstream, connection):
+        upstream.requests.append(read_head(connection))
+        if upload == "is whole":
+            threading.Thread(target=answer, args=(connection,), daemon=True).start()
+            while connection.recv(65536):
+                pass
+            return
+        connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+        while data := connection.recv(65536):
+            connection.sendall(data)
+    with RawUpstream(handler) as upstream:
+        larder = larder_factory(config(upstream, limits={"send_timeout": "1500ms"}))
+        with socket.socket() as s:
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            s.connect(("127.0.0.1", larder.public_port))
+
+            def send():
+                with contextlib.suppress(OSError):
+                    s.sendall(head(f"Content-Length: {size}") + b"y" * (size - 10))
+                    has_answered.wait(DEADLINE_S)
+                    s.sendall(b"y" * 10)
+            sender = threading.Thread(target=send)
+            sender.start()
+            larder.wait_until(lambda: upstream.requests)
+            time.sleep(1)  # all is full by now
+            has_answered.set()
+            larder.wait_until(lambda: larder.counter("totals.active") == 0)
+            sender.join()
 
 
 NO = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 6\r\nX-Early: 1\r\n\r\nno way"

@@ -129,7 +129,7 @@ struct head {
     bool keep_alive;      /* what version and Connection say of persistence, RFC 9112 section 9.3 */
     bool expect_continue; /* Expect: 100-continue */
     bool expects_other;   /* Expect: something else, too */
-    bool has_upgrade;     /* Connection: upgrade and an Upgrade field */
+    bool has_upgrade;     /* Connection: upgrade and an Upgrade field without h2c */
     struct span connection; /* first Connection value; others are found through the fields */
     uint64_t seen;          /* a bit for each enum field_id that is there */
     unsigned field_count;

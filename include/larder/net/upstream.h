@@ -40,7 +40,7 @@ enum upstream_error {
     UPSTREAM_ERROR_COUNT
 };
 
-const char *upstream_error_name(enum upstream_error e); /* "connection-refused", ... */
+const char *upstream_error_name(enum upstream_error e); /* RFC 9209: "connection_refused" */
 unsigned upstream_error_status(enum upstream_error e);  /* 502, 503 or 504 */
 
 /* Callbacks, all from the loop, never before exchange_start() has returned. */
