@@ -1,5 +1,6 @@
 /* The gate's question about each request, and the hit path: match, key, lookup, one write. All
- * scratch is the worker's; the only numbers formatted are Age, the TTL left and the request's id.
+ * scratch is the worker's; the only numbers formatted are Age, the TTL left, the request's id, and
+ * of a part (206) its range and length.
  */
 #include "flow-internal.h"
 

@@ -23,11 +23,12 @@ struct range_facts {
     uint64_t length;
 };
 
-/* The part that a GET asks for. */
+/* The part that a GET asks for. On RANGE_PART *ret_first and *ret_last are positions of bytes, from
+ * 0, both included; otherwise they may hold anything. */
 enum range_result range_judge(const struct head *request, const struct range_facts *facts,
                               uint64_t *ret_first, uint64_t *ret_last);
 
-/* Appends the one plain range of a GET without If-Range in its canonical form ("bytes=0-99"), by
+/* Appends the one plain range of a GET without If-Range without white space ("bytes=0-99"), by
  * which a 206 may be kept; false where there is none. */
 bool range_key(const struct head *request, struct buf *out);
 

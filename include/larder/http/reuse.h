@@ -18,6 +18,8 @@ struct reuse_facts {
 
 /* Reads Cache-Control of a request; where there is none, Pragma: no-cache counts for it. */
 void reuse_request_parse(const struct head *request, struct cache_control *ret_cc);
+/* May the stored answer be used as it is, by what the request and the answer say? Credentials and
+ * Vary are for the caller to mind. */
 bool reuse_is_allowed(const struct cache_control *request, const struct reuse_facts *facts);
 
 #endif
