@@ -177,6 +177,19 @@ struct tls_upstream_config *load_upstream_tls_defaults(struct reading *r)
     return t;
 }
 
+/* A name with a dot in front would mean all that end in it (X509_check_host). */
+static bool is_host_name(struct span s)
+{
+    for (size_t i = 0; i < s.len; i++) {
+        char c = s.p[i];
+        bool is_good = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                       c == '-' || c == '.' || c == ':' || c == '_';
+        if (!is_good || (c == '.' && i == 0))
+            return false;
+    }
+    return true;
+}
+
 void load_upstream_tls(struct reading *r, const struct json *j, void *into)
 {
     enum { NAME_MAX = 253 }; /* RFC 1035 section 3.1, written with dots */
@@ -190,6 +203,10 @@ void load_upstream_tls(struct reading *r, const struct json *j, void *into)
         reading_fail(r, j, "\"certificate\" and \"key\" belong together; give both, or neither");
     if (t->server_name.len > NAME_MAX)
         reading_fail(r, j, "\"server_name\" is longer than a host's name may be");
+    else if (t->server_name.len && !is_host_name(t->server_name))
+        reading_fail(r, j,
+                     "\"server_name\" must be one host's name or address, such as "
+                     "\"billing.internal\"");
     if (!t->verify && t->ca.path.len)
         reading_fail(r, j, "\"ca\" is of no use where \"verify\" is false; leave one out");
 }

@@ -175,8 +175,7 @@ static void add_interim(const struct head *h, struct buf *out)
     add_status_line(h, out);
     for (unsigned i = 0; i < h->field_count; i++) {
         const struct field *f = &h->fields[i];
-        if (!field_is_hop_by_hop(h, f) && f->id != FIELD_CONTENT_LENGTH &&
-            f->id != FIELD_X_REQUEST_ID)
+        if (!field_is_hop_by_hop(h, f) && !is_ours(f, true))
             add_line(out, f->name, f->value);
     }
 }

@@ -78,6 +78,7 @@ struct gate {
     void *flow;
     uint64_t started_us;
     bool finishing, close_after;
+    bool is_lossy; /* there was no memory for a piece of the answer */
 
     /* its body */
     struct evbuffer *body;

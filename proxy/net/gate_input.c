@@ -48,7 +48,7 @@ static bool take_request(struct gate *g, const char *p, size_t len)
     assert(rc == HEAD_OK);
     (void)rc;
     g->state = GATE_BUSY;
-    g->finishing = g->close_after = false;
+    g->finishing = g->close_after = g->is_lossy = false;
     g->is_input_over = g->is_output_ended = g->is_cut = false;
     g->body_started = false;
     g->body_bytes = 0;

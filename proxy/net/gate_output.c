@@ -91,8 +91,9 @@ static void release_bytes(const void *data, size_t len, void *arg)
     free(r);
 }
 
-/* Appends <p, len> by reference; where there is no memory for that, by copy. */
-static void add_ref(struct evbuffer *out, const void *p, size_t len, void (*release)(void *owner),
+/* Appends <p, len> by reference; where there is no memory for that, by copy. False: nor for that.
+ */
+static bool add_ref(struct evbuffer *out, const void *p, size_t len, void (*release)(void *owner),
                     void *owner)
 {
     struct reference *r = malloc(sizeof(*r));
@@ -100,11 +101,12 @@ static void add_ref(struct evbuffer *out, const void *p, size_t len, void (*rele
         r->release = release;
         r->owner = owner;
         if (evbuffer_add_reference(out, p, len, release_bytes, r) == 0)
-            return;
+            return true;
         free(r);
     }
-    evbuffer_add(out, p, len);
+    bool is_added = evbuffer_add(out, p, len) == 0;
     release(owner);
+    return is_added;
 }
 
 /* <len> bytes behind the first <sent>, in one piece of the output buffer. */
@@ -135,7 +137,7 @@ static void queue_rest(struct gate *g, const struct iovec *iov, int count, size_
                        size_t stuck, void (*release)(void *owner), void *owner)
 {
     struct evbuffer *out = bufferevent_get_output(g->bev);
-    bool is_released = false;
+    bool is_released = false, is_whole = true;
     if (!queue_piece(out, iov, count, sent, stuck)) {
         if (release)
             release(owner);
@@ -152,14 +154,18 @@ static void queue_rest(struct gate *g, const struct iovec *iov, int count, size_
         size_t len = iov[i].iov_len - sent;
         sent = 0;
         if (i == count - 1 && release) {
-            add_ref(out, p, len, release, owner);
+            is_whole &= add_ref(out, p, len, release, owner);
             is_released = true;
         } else {
-            evbuffer_add(out, p, len);
+            is_whole &= evbuffer_add(out, p, len) == 0;
         }
     }
     if (release && !is_released)
         release(owner);
+    if (!is_whole) { /* no memory: what is missing must not look like the end */
+        gate_abort(g);
+        return;
+    }
     g->state = GATE_FLUSH;
     gate_take_callbacks(g);
     bufferevent_enable(g->bev, EV_WRITE);
@@ -204,20 +210,20 @@ static void note_writing(struct gate *g)
 
 void gate_write(struct gate *g, const void *p, size_t len)
 {
-    bufferevent_write(g->bev, p, len);
+    g->is_lossy |= bufferevent_write(g->bev, p, len) != 0;
     note_writing(g);
 }
 
 void gate_write_buffer(struct gate *g, struct evbuffer *from)
 {
-    bufferevent_write_buffer(g->bev, from);
+    g->is_lossy |= bufferevent_write_buffer(g->bev, from) != 0;
     note_writing(g);
 }
 
 void gate_write_ref(struct gate *g, const void *p, size_t len, void (*release)(void *owner),
                     void *owner)
 {
-    add_ref(bufferevent_get_output(g->bev), p, len, release, owner);
+    g->is_lossy |= !add_ref(bufferevent_get_output(g->bev), p, len, release, owner);
     note_writing(g);
 }
 
@@ -228,6 +234,10 @@ size_t gate_pending(const struct gate *g)
 
 void gate_finish(struct gate *g, bool close)
 {
+    if (g->is_lossy) {
+        gate_abort(g);
+        return;
+    }
     if (g->state == GATE_TUNNEL) {
         g->state = GATE_BUSY; /* what is left to send has a deadline again */
         g->body_state = BODY_WHOLE;

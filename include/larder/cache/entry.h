@@ -73,7 +73,8 @@ struct entry {
     size_t length_line_len; /* of head's last line, Content-Length; 0: there is none */
     struct span hidden;     /* lines that judge it and are not for clients */
     struct span head_304;   /* the same for a 304 to If-None-Match */
-    struct span body;       /* ENTRY_VARY: the names, as vary_names() writes them */
+    struct span body;       /* ENTRY_VARY: the names, as vary_names() writes them; under a
+                               language: the text of the variant's key */
     struct span etag;       /* with quotes; empty: none */
     struct span target;     /* path and query of the request that brought it; empty: not kept */
     struct span host;       /* its Host */
