@@ -186,3 +186,16 @@ def test_a_redirect_to_https_is_for_who_came_without(larder_factory):
             assert get(larder).body == b"go"
             assert get(larder, X_Forwarded_Proto="https").body == b"safe"
         assert is_hit(get(larder)) and is_hit(get(larder, X_Forwarded_Proto="https"))
+
+
+def test_the_log_names_one_key_from_a_miss_and_from_a_hit(larder_factory):
+    """What only larder needs of a key, such as the scheme, is nothing for people."""
+    with app(lambda fields: ("", "x")) as upstream:
+        larder = larder_factory({**config(upstream, mode="http"),
+                                 "trusted_proxies": ["127.0.0.0/8"]})
+        for _ in range(2):
+            get(larder, X_Forwarded_Proto="https", Host="a.test")
+        larder.wait_until(lambda: len(larder.access) >= 2)
+        lines = larder.access[:2]
+        assert [line["larder.outcome"] for line in lines] == ["miss", "hit"]
+        assert {line["larder.key"] for line in lines} == {"r:/x?:@a.test"}
