@@ -151,7 +151,8 @@ struct job;
 struct job_item {
     struct job *job;
     const char *method;
-    char *target, *host, *fields, *body; /* the job's; NUL-terminated, NULL: none */
+    /* the job's; NUL-terminated, NULL: none. Of https the host begins with "https://". */
+    char *target, *host, *fields, *body;
     struct exchange *exchange;
     struct buf answer; /* its body, where bodies are wanted; failed: too large to be kept */
     unsigned status;

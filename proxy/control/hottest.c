@@ -3,6 +3,7 @@
 #include "control-internal.h"
 
 #include <larder/base/file.h>
+#include <larder/http/vary.h>
 
 #include <errno.h>
 #include <stdio.h>
@@ -93,10 +94,27 @@ static void add(struct hot_list *l, struct span target, struct span host, uint64
     sift_down(l);
 }
 
+/* What larder keeps of the scheme: at the end of the primary key, or among what it varies by. */
+static bool is_https(const struct entry *e)
+{
+    static const char end[] = "\x1fhttps", among[] = "|" VARY_SCHEME "=https";
+    struct span primary = span_of(e->key.text.p, e->key.primary_len);
+    struct span rest =
+        span_of(e->key.text.p + e->key.primary_len, e->key.text.len - e->key.primary_len);
+    size_t n = sizeof(end) - 1;
+    return (primary.len > n && memcmp(primary.p + primary.len - n, end, n) == 0) ||
+           (rest.len && memmem(rest.p, rest.len, among, sizeof(among) - 1));
+}
+
 void hot_list_add(struct hot_list *l, struct entry *e)
 {
-    if (e->is_refetchable && e->target.len)
-        add(l, e->target, e->host, e->hits);
+    char block[300];
+    struct buf host;
+    buf_init_fixed(&host, block, sizeof(block));
+    buf_add_str(&host, is_https(e) ? "https://" : "");
+    buf_add_span(&host, e->host);
+    if (e->is_refetchable && e->target.len && !host.failed)
+        add(l, e->target, buf_span(&host), e->hits);
 }
 
 static int hottest_first(const void *a, const void *b)

@@ -100,8 +100,13 @@ static const struct exchange_ops item_ops = {.on_head = on_head,
 static void format_head(const struct job_item *i, struct buf *out)
 {
     const struct control *c = i->job->control;
+    const char *host = i->host ? i->host : c->front_host;
+    bool is_https;
+    host += url_scheme_len(span_str(host), &is_https);
     buf_add_fmt(out, "%s %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: larder-warm\r\n", i->method,
-                i->target, i->host ? i->host : c->front_host);
+                i->target, host);
+    if (is_https)
+        buf_add_str(out, "X-Forwarded-Proto: https\r\n");
     buf_add_fmt(out, "Larder-Warm: %s%s\r\n", c->shared->warm_token,
                 i->job->wants_new ? "; refresh" : "");
     buf_add_str(out, i->job->fields ? i->job->fields : "");

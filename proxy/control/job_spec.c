@@ -235,20 +235,25 @@ static bool read_route(struct job *j, const struct json *root, const struct call
 
 static bool add_url(struct job *j, const struct json *u, const struct call *call, struct err *err)
 {
-    struct span url = u->text, host = span_of(NULL, 0), http = SPAN_LIT("http://");
+    struct span url = u->text, host = span_of(NULL, 0);
+    bool is_https = false;
+    size_t scheme = u->type == JSON_STRING ? url_scheme_len(url, &is_https) : 0;
     bool is_url = u->type == JSON_STRING && url.len && warm_is_clean(url, false) &&
-                  !memchr(url.p, '\0', url.len) && (url.p[0] == '/' || span_starts_with(url, http));
+                  !memchr(url.p, '\0', url.len) && (url.p[0] == '/' || scheme);
     if (!is_url)
-        return spec_fail(err, "each of \"urls\" must begin with / or http://, without spaces");
+        return spec_fail(err, "each of \"urls\" must begin with /, http:// or https://, without "
+                              "spaces");
     struct explain_request r = {.method = SPAN_LIT("GET"), .target = url};
     if (call && access_is_bound(call) &&
         !explain_is_bound(j->control->shared, &r, call->token->bound, call->token->bound_count))
         return spec_fail_bound(err);
     if (url.p[0] != '/') {
-        struct span rest = span_of(url.p + http.len, url.len - http.len);
+        struct span rest = span_of(url.p + scheme, url.len - scheme);
         const char *slash = rest.len ? memchr(rest.p, '/', rest.len) : NULL;
         host = span_of(rest.p, slash ? (size_t)(slash - rest.p) : rest.len);
         url = slash ? span_of(slash, rest.len - host.len) : SPAN_LIT("/");
+        if (is_https) /* the item's host bears its scheme */
+            host = span_of(host.p - scheme, host.len + scheme);
     }
     return add_item(j, "GET", url, host, span_of(NULL, 0), span_of(NULL, 0), err);
 }

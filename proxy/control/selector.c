@@ -171,17 +171,18 @@ static bool apply_all_of(struct call *c, const struct json *tags, struct purge *
  * goes into the key: all query strings of the path, rather than too little. */
 static bool apply_url(struct call *c, const struct json *j, struct purge *p)
 {
-    struct span query, http = SPAN_LIT("http://"), path = span_split(j->text, '?', &query);
+    struct span query, path = span_split(j->text, '?', &query);
     char block[8192];
     struct buf key;
-    bool is_only = false;
+    bool is_only = false, is_https;
     buf_init_fixed(&key, block, sizeof(block));
-    if (span_starts_with(path, http)) {
-        const char *slash = memchr(path.p + http.len, '/', path.len - http.len);
+    size_t scheme = url_scheme_len(path, &is_https);
+    if (scheme) {
+        const char *slash = memchr(path.p + scheme, '/', path.len - scheme);
         path = slash ? span_of(slash, (size_t)(path.p + path.len - slash)) : SPAN_LIT("/");
     }
     if (!path.len || path.p[0] != '/')
-        return fail_value(c, "\"url\" must begin with / or http://");
+        return fail_value(c, "\"url\" must begin with /, http:// or https://");
     buf_add_fmt(&c->audit, "url %.*s%s", CUT(path), query.p ? "?..." : "");
     enum err_code rc = ERR_OK;
     if (query.p)

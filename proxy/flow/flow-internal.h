@@ -93,7 +93,8 @@ bool lookup_language_key(const struct lookup *l, const struct head *h, struct sp
 /* The key of a part, by the range that was asked for; false: none is kept for this request. */
 bool lookup_part_key(const struct lookup *l, const struct head *h, struct buf *text,
                      struct cache_key *ret_key);
-/* store_lookup(), or store_peek(), through a VARY marker. */
+/* store_lookup(), or store_peek(), through a VARY marker: the request's own variant, or the one in
+ * the language that it likes best. */
 enum lookup_depth { LOOKUP_USABLE, LOOKUP_KEPT };
 enum store_result lookup_find(struct worker *w, const struct lookup *l, const struct head *h,
                               enum lookup_depth depth, struct entry **ret_entry);
@@ -152,6 +153,7 @@ struct forward {
     bool is_fetch;       /* for the cache: the whole answer, without the client's conditions */
     bool is_upgrade;     /* it may be answered 101 */
     bool is_part;        /* ... but for Range: a part is fetched as such */
+    bool is_warm;        /* a warm job's own: its scheme is believed */
     bool is_looked_into; /* its body: only encodings that can be unpacked are asked for */
     const struct entry *validate; /* ask whether this still holds; NULL: no */
     bool body_chunked, has_body;

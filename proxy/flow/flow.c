@@ -197,11 +197,20 @@ static enum flow_state step_read_body(struct flow *f)
     return FLOW_PASS;
 }
 
+/* A warm job says for whom it asks. */
+static bool flow_is_https(const struct flow *f)
+{
+    const struct field *proto = head_field(f->head, FIELD_X_FORWARDED_PROTO);
+    if (f->is_warm && proto)
+        return span_eq(proto->value, SPAN_LIT("https"));
+    return lookup_is_https(f->w->config, f->head, f->gate);
+}
+
 static enum key_result make_key(struct flow *f)
 {
     if (wants_body(f))
         parse_body(f);
-    f->l.is_https = lookup_is_https(f->w->config, f->head, f->gate);
+    f->l.is_https = flow_is_https(f);
     return lookup_build_key(f->w->shared, &f->l, f->head, flow_whole_body(f), flow_json(f),
                             f->key_block, sizeof(f->key_block));
 }

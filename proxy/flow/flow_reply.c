@@ -235,7 +235,8 @@ void flow_log(struct flow *f)
                                 .target = f->head->target,
                                 .client = f->gate ? gate_peer(f->gate) : span_of(NULL, 0),
                                 .route = r->name,
-                                .key = f->has_key ? cache_key_readable(&f->l.key) : span_of(NULL, 0),
+                                .key =
+                                    f->has_key ? cache_key_readable(&f->l.key) : span_of(NULL, 0),
                                 .reason = span_str(reason_name(f->reason)),
                                 .request_id = buf_span(&f->id),
                                 .outcome = f->outcome,

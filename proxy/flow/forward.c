@@ -48,7 +48,7 @@ static void add_field(struct buf *out, const char *name, struct span value)
 }
 
 /* X-Forwarded-*: a trusted peer's are continued, anybody else's are overwritten. */
-static void add_forwarded(const struct head *h, const struct gate *g, bool is_trusted,
+static void add_forwarded(const struct head *h, const struct gate *g, bool is_trusted, bool is_warm,
                           struct buf *out)
 {
     buf_add_str(out, "X-Forwarded-For: ");
@@ -60,7 +60,8 @@ static void add_forwarded(const struct head *h, const struct gate *g, bool is_tr
     }
     buf_add_span(out, gate_peer(g));
     buf_add_str(out, "\r\n");
-    const struct field *proto = is_trusted ? head_field(h, FIELD_X_FORWARDED_PROTO) : NULL;
+    const struct field *proto =
+        is_trusted || is_warm ? head_field(h, FIELD_X_FORWARDED_PROTO) : NULL;
     struct span ours = gate_is_tls(g) ? SPAN_LIT("https") : SPAN_LIT("http");
     add_field(out, "X-Forwarded-Proto", proto ? proto->value : ours);
     const struct field *host = is_trusted ? head_field(h, FIELD_X_FORWARDED_HOST) : NULL;
@@ -214,7 +215,7 @@ void forward_head_format(const struct forward *f, struct buf *out)
         add_accept_encoding(f, out);
     if (f->validate)
         add_conditions(f->validate, out);
-    add_forwarded(h, f->gate, is_trusted, out);
+    add_forwarded(h, f->gate, is_trusted, f->is_warm, out);
     add_via(h, out);
     add_field(out, "X-Request-Id", f->id);
     if (f->is_upgrade)

@@ -199,3 +199,25 @@ def test_the_log_names_one_key_from_a_miss_and_from_a_hit(larder_factory):
         lines = larder.access[:2]
         assert [line["larder.outcome"] for line in lines] == ["miss", "hit"]
         assert {line["larder.key"] for line in lines} == {"r:/x?:@a.test"}
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_warm_job_asks_for_who_comes_by_https(larder_factory, mode, tmp_path):
+    """By a URL that says so, and again for the hottest answers after a restart."""
+    def answer(fields):
+        return f"Content-Location: {fields['x-forwarded-proto']}://{fields['host']}/x\r\n", "x"
+    with app(answer) as upstream:
+        c = {**config(upstream, **mode), "trusted_proxies": ["127.0.0.0/8"],
+             "state_dir": str(tmp_path), "warm": [{"name": "last", "hottest": 5, "on": "start"}]}
+        larder = larder_factory(c)
+        body = '{"urls": ["https://a.test/x"], "wait": true}'
+        assert larder.control("POST", "/api/cache/warm", body).status == 200
+        assert not is_hit(get(larder, Host="a.test"))
+        assert is_hit(get(larder, Host="a.test", X_Forwarded_Proto="https"))
+        assert larder.invalidate(url="https://a.test/x?")["removed"] >= 1
+        for _ in range(2):
+            get(larder, Host="a.test", X_Forwarded_Proto="https")
+        larder.stop()
+        again = larder_factory(c)
+        again.wait_until(lambda: again.stats()["totals"]["warmed"] >= 1)
+        assert is_hit(get(again, Host="a.test", X_Forwarded_Proto="https"))
