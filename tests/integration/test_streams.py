@@ -38,7 +38,8 @@ class Endless(RawUpstream):
 
 
 def config(upstream, **cache):
-    return {"workers": 1, "cache": {"collect_timeout": "200ms", **cache},
+    return {"listen": "127.0.0.1:0", "control": {"listen": "127.0.0.1:0"}, "workers": 1,
+            "cache": {"collect_timeout": "200ms", **cache},
             "upstreams": {"app": {"server": f"127.0.0.1:{upstream.port}"}},
             "routes": [{"name": "r", "match": "GET /*", "ttl": "1m", "json_errors": "store"}]}
 

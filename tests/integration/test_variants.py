@@ -27,7 +27,8 @@ def app(answer):
 
 def config(upstream, **more):
     cache = more.pop("cache", {})
-    return {"workers": 1, "cache": cache,
+    return {"listen": "127.0.0.1:0", "control": {"listen": "127.0.0.1:0"}, "workers": 1,
+            "cache": cache,
             "upstreams": {"app": {"server": f"127.0.0.1:{upstream.port}"}},
             "routes": [{"name": "r", "match": "GET /*", **more}]}
 

@@ -59,6 +59,7 @@ class Refused(Exception):
 
 class Larder:
     def __init__(self, config, program=BINARY, environment=None):
+        assert isinstance(config, str) or "listen" in config, "it would take the default port"
         self.directory = tempfile.TemporaryDirectory()
         path = pathlib.Path(self.directory.name) / "larder.json"
         path.write_text(config if isinstance(config, str) else json.dumps(config))
