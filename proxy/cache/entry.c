@@ -151,10 +151,16 @@ void entry_unrefp(struct entry **e)
     entry_unref(*e);
 }
 
-static mono_ms stale_from(const struct entry *e)
+/* By its lifetime alone. */
+static mono_ms expires_at(const struct entry *e)
 {
     mono_ms expires = e->stored_mono_ms + e->lifetime_ms;
-    expires -= e->overdue_ms < expires ? e->overdue_ms : expires;
+    return expires - (e->overdue_ms < expires ? e->overdue_ms : expires);
+}
+
+static mono_ms stale_from(const struct entry *e)
+{
+    mono_ms expires = expires_at(e);
     mono_ms soft = atomic_load_explicit(&e->soft_ms, memory_order_relaxed);
     return soft && soft < expires ? soft : expires;
 }
@@ -184,9 +190,8 @@ static uint64_t stale_window(const struct entry *e)
 
 mono_ms entry_over_ms(const struct entry *e)
 {
-    mono_ms expires = e->stored_mono_ms + e->lifetime_ms;
-    mono_ms begins = expires - (e->overdue_ms < expires ? e->overdue_ms : expires);
-    mono_ms stale = begins + stale_window(e), kept = kept_from(e, begins) + e->keep_ms;
+    mono_ms expires = expires_at(e);
+    mono_ms stale = expires + stale_window(e), kept = kept_from(e, expires) + e->keep_ms;
     return stale > kept ? stale : kept;
 }
 

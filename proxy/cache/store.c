@@ -103,19 +103,24 @@ static bool is_usable(const struct entry *e, enum entry_use how)
     return how == ENTRY_FRESH || (how == ENTRY_STALE_WHILE && e->kind == ENTRY_RESPONSE);
 }
 
+/* What stands under <key>, however stale, unless it is a PASS marker or invalidated. */
+static struct entry *find_alive(struct store *s, struct shard *sh, const struct cache_key *key)
+{
+    struct entry *e = shard_find(sh, key);
+    return e && e->kind != ENTRY_PASS && !entry_is_dead(s, e) ? e : NULL;
+}
+
 enum store_result store_lookup(struct store *s, const struct cache_key *key, mono_ms now,
                                struct entry **ret_entry)
 {
     struct shard *sh = shard_of(s, key);
     enum store_result rc = STORE_MISS;
     pthread_mutex_lock(&sh->lock);
-    struct entry *e = shard_find(sh, key);
+    struct entry *e = find_alive(s, sh, key);
+    enum entry_use how = e ? entry_use_at(e, now) : ENTRY_OVER;
     /* what is over stays for store_begin(), which tells why it was a miss */
-    if (e && e->kind != ENTRY_PASS && !entry_is_dead(s, e)) {
-        enum entry_use how = entry_use_at(e, now);
-        if (is_usable(e, how))
-            rc = use(e, how, ret_entry);
-    }
+    if (e && is_usable(e, how))
+        rc = use(e, how, ret_entry);
     pthread_mutex_unlock(&sh->lock);
     return rc;
 }
@@ -124,19 +129,16 @@ enum store_result store_peek(struct store *s, const struct cache_key *key, mono_
                              struct entry **ret_entry)
 {
     struct shard *sh = shard_of(s, key);
-    enum store_result rc = STORE_MISS;
     pthread_mutex_lock(&sh->lock);
-    struct entry *e = shard_find(sh, key);
-    if (e && e->kind != ENTRY_PASS && !entry_is_dead(s, e)) {
-        enum entry_use how = entry_use_at(e, now);
-        rc = how == ENTRY_OVER          ? STORE_MISS
-             : e->kind == ENTRY_VARY    ? STORE_VARY
-             : how == ENTRY_FRESH       ? STORE_HIT
-             : how == ENTRY_STALE_WHILE ? STORE_STALE
-                                        : STORE_KEPT;
-        if (rc != STORE_MISS)
-            *ret_entry = entry_ref(e);
-    }
+    struct entry *e = find_alive(s, sh, key);
+    enum entry_use how = e ? entry_use_at(e, now) : ENTRY_OVER;
+    enum store_result rc = how == ENTRY_OVER          ? STORE_MISS
+                           : e->kind == ENTRY_VARY    ? STORE_VARY
+                           : how == ENTRY_FRESH       ? STORE_HIT
+                           : how == ENTRY_STALE_WHILE ? STORE_STALE
+                                                      : STORE_KEPT;
+    if (rc != STORE_MISS)
+        *ret_entry = entry_ref(e);
     pthread_mutex_unlock(&sh->lock);
     return rc;
 }

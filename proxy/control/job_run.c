@@ -3,6 +3,7 @@
  * they give way to clients' misses upstream, and are not counted as clients. */
 #include "control-internal.h"
 
+#include <larder/http/uri.h>
 #include <larder/net/upstream.h>
 
 #include <event2/buffer.h>
@@ -100,11 +101,11 @@ static const struct exchange_ops item_ops = {.on_head = on_head,
 static void format_head(const struct job_item *i, struct buf *out)
 {
     const struct control *c = i->job->control;
-    const char *host = i->host ? i->host : c->front_host;
+    struct span host = span_str(i->host ? i->host : c->front_host), none;
     bool is_https;
-    host += url_scheme_len(span_str(host), &is_https);
-    buf_add_fmt(out, "%s %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: larder-warm\r\n", i->method,
-                i->target, host);
+    (void)uri_split(host, &is_https, &host, &none);
+    buf_add_fmt(out, "%s %s HTTP/1.1\r\nHost: " SPAN_FMT "\r\nUser-Agent: larder-warm\r\n",
+                i->method, i->target, SPAN_ARG(host));
     if (is_https)
         buf_add_str(out, "X-Forwarded-Proto: https\r\n");
     buf_add_fmt(out, "Larder-Warm: %s%s\r\n", c->shared->warm_token,

@@ -3,6 +3,7 @@
 #include "job-internal.h"
 
 #include <larder/base/json_scan.h>
+#include <larder/http/uri.h>
 #include <larder/net/upstream.h>
 
 #include <stdarg.h>
@@ -235,11 +236,11 @@ static bool read_route(struct job *j, const struct json *root, const struct call
 
 static bool add_url(struct job *j, const struct json *u, const struct call *call, struct err *err)
 {
-    struct span url = u->text, host = span_of(NULL, 0);
+    struct span url = u->text, host = span_of(NULL, 0), target = url;
     bool is_https = false;
-    size_t scheme = u->type == JSON_STRING ? url_scheme_len(url, &is_https) : 0;
+    bool is_whole = u->type == JSON_STRING && uri_split(url, &is_https, &host, &target);
     bool is_url = u->type == JSON_STRING && url.len && warm_is_clean(url, false) &&
-                  !memchr(url.p, '\0', url.len) && (url.p[0] == '/' || scheme);
+                  !memchr(url.p, '\0', url.len) && (url.p[0] == '/' || is_whole);
     if (!is_url)
         return spec_fail(err, "each of \"urls\" must begin with /, http:// or https://, without "
                               "spaces");
@@ -247,15 +248,9 @@ static bool add_url(struct job *j, const struct json *u, const struct call *call
     if (call && access_is_bound(call) &&
         !explain_is_bound(j->control->shared, &r, call->token->bound, call->token->bound_count))
         return spec_fail_bound(err);
-    if (url.p[0] != '/') {
-        struct span rest = span_of(url.p + scheme, url.len - scheme);
-        const char *slash = rest.len ? memchr(rest.p, '/', rest.len) : NULL;
-        host = span_of(rest.p, slash ? (size_t)(slash - rest.p) : rest.len);
-        url = slash ? span_of(slash, rest.len - host.len) : SPAN_LIT("/");
-        if (is_https) /* the item's host bears its scheme */
-            host = span_of(host.p - scheme, host.len + scheme);
-    }
-    return add_item(j, "GET", url, host, span_of(NULL, 0), span_of(NULL, 0), err);
+    if (is_https) /* the item's host bears its scheme */
+        host = span_of(url.p, (size_t)(host.p + host.len - url.p));
+    return add_item(j, "GET", target, host, span_of(NULL, 0), span_of(NULL, 0), err);
 }
 
 static bool read_urls(struct job *j, const struct json *urls, const struct call *call,

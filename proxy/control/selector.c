@@ -2,6 +2,8 @@
  * here. The audit gets what was named, but for the values of secret parameters. */
 #include "control-internal.h"
 
+#include <larder/http/uri.h>
+
 const char SELECTOR_EXAMPLE[] =
     "one of {\"key\": \"courses:organization_id=1\"}, {\"url\": "
     "\"/api/courses?organization_id=1\"}, "
@@ -171,16 +173,12 @@ static bool apply_all_of(struct call *c, const struct json *tags, struct purge *
  * goes into the key: all query strings of the path, rather than too little. */
 static bool apply_url(struct call *c, const struct json *j, struct purge *p)
 {
-    struct span query, path = span_split(j->text, '?', &query);
+    struct span query, authority, path = span_split(j->text, '?', &query);
     char block[8192];
     struct buf key;
     bool is_only = false, is_https;
     buf_init_fixed(&key, block, sizeof(block));
-    size_t scheme = url_scheme_len(path, &is_https);
-    if (scheme) {
-        const char *slash = memchr(path.p + scheme, '/', path.len - scheme);
-        path = slash ? span_of(slash, (size_t)(path.p + path.len - slash)) : SPAN_LIT("/");
-    }
+    (void)uri_split(path, &is_https, &authority, &path);
     if (!path.len || path.p[0] != '/')
         return fail_value(c, "\"url\" must begin with /, http:// or https://");
     buf_add_fmt(&c->audit, "url %.*s%s", CUT(path), query.p ? "?..." : "");

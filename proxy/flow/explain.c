@@ -1,6 +1,7 @@
 /* The same questions in the same order as a request's flow asks them, and each answer written down.
  */
 #include <larder/flow/explain.h>
+#include <larder/http/uri.h>
 
 #include "flow-internal.h"
 
@@ -31,23 +32,10 @@ static bool has_host(struct span fields)
     return false;
 }
 
-size_t url_scheme_len(struct span url, bool *ret_is_https)
-{
-    static const struct span http = {"http://", 7}, https = {"https://", 8};
-    *ret_is_https = span_starts_with(url, https);
-    return *ret_is_https ? https.len : span_starts_with(url, http) ? http.len : 0;
-}
-
 static void format_request(struct asked *a, const struct explain_request *r)
 {
     struct span target = r->target, host = SPAN_LIT("localhost");
-    size_t scheme = url_scheme_len(target, &a->l.is_https);
-    if (scheme) {
-        struct span rest = span_of(target.p + scheme, target.len - scheme);
-        const char *slash = rest.len ? memchr(rest.p, '/', rest.len) : NULL;
-        host = slash ? span_of(rest.p, (size_t)(slash - rest.p)) : rest;
-        target = slash ? span_of(slash, (size_t)(rest.p + rest.len - slash)) : SPAN_LIT("/");
-    }
+    (void)uri_split(r->target, &a->l.is_https, &host, &target);
     buf_add_span(&a->text, r->method);
     buf_add_char(&a->text, ' ');
     buf_add_span(&a->text, target);

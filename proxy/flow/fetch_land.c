@@ -14,20 +14,9 @@ struct variant {
     mono_ms over_ms;
 };
 
-/* The marker under which other variants are found already, or NULL. */
-static struct entry *present_marker(const struct fetch *f, const struct cache_key *primary,
-                                    mono_ms now)
-{
-    struct entry *e = NULL;
-    if (store_peek(f->w->store, primary, now, &e) == STORE_VARY)
-        return e;
-    entry_unref(e);
-    return NULL;
-}
-
 /* The names by which the answer varies, with the key it is stored under, and when the last of the
  * other variants is over; false: too long. */
-static bool variant_of(struct fetch *f, mono_ms now, struct variant *v)
+static bool variant_of(struct fetch *f, struct variant *v)
 {
     const struct cache_key *k = flight_key(f->flight);
     struct lookup l;
@@ -39,7 +28,7 @@ static bool variant_of(struct fetch *f, mono_ms now, struct variant *v)
     /* where the key has scheme and Host it does not matter what the answer says of them */
     bool names_host = !(f->l.route->fresh.is_http && f->l.route->key_host) &&
                       answer_names_host(f->request, f->response, f->body);
-    cleanup(entry_unrefp) struct entry *marker = present_marker(f, &l.key, now);
+    cleanup(entry_unrefp) struct entry *marker = lookup_marker(f->w, &l.key);
     struct vary_case c = {.request = f->request,
                           .response = f->response,
                           .known = marker ? marker->body : span_of(NULL, 0),
@@ -64,6 +53,23 @@ static bool variant_of(struct fetch *f, mono_ms now, struct variant *v)
     return !names->failed && lookup_variant_key(&l, f->request, buf_span(names), text, ret_key);
 }
 
+static struct entry *marker_new(const struct fetch *f, const struct cache_key *key, mono_ms over,
+                                mono_ms now, struct span body)
+{
+    const struct tag_set *tags = flight_tags(f->flight);
+    struct entry_parts parts = {.kind = ENTRY_VARY,
+                                .route = f->l.route->index,
+                                .key = key,
+                                .tags = tags->tag,
+                                .tag_count = tags->count,
+                                .began = flight_began(f->flight),
+                                .stored_mono_ms = now,
+                                .lifetime_ms = over - now,
+                                .last_modified_unix_s = -1,
+                                .body = body};
+    return entry_new(&parts);
+}
+
 /* A marker lives as long as the longest of its variants may be served. */
 static struct entry *vary_marker(const struct fetch *f, const struct variant *v,
                                  const struct entry *e, mono_ms now)
@@ -71,19 +77,8 @@ static struct entry *vary_marker(const struct fetch *f, const struct variant *v,
     mono_ms over = entry_over_ms(e) > v->over_ms ? entry_over_ms(e) : v->over_ms;
     struct cache_key key;
     const struct cache_key *k = flight_key(f->flight);
-    const struct tag_set *tags = flight_tags(f->flight);
     cache_key_init(&key, span_of(k->text.p, k->primary_len));
-    struct entry_parts parts = {.kind = ENTRY_VARY,
-                                .route = f->l.route->index,
-                                .key = &key,
-                                .tags = tags->tag,
-                                .tag_count = tags->count,
-                                .began = flight_began(f->flight),
-                                .stored_mono_ms = now,
-                                .lifetime_ms = over - now,
-                                .last_modified_unix_s = -1,
-                                .body = buf_span(&v->names)};
-    return entry_new(&parts);
+    return marker_new(f, &key, over, now, buf_span(&v->names));
 }
 
 /* Under the language that the answer is in: where its variant stands. NULL: it does not say, or
@@ -93,7 +88,6 @@ static struct entry *language_alias(const struct fetch *f, const struct variant 
 {
     const struct field *language = head_field_named(f->response, SPAN_LIT("content-language"));
     const struct cache_key *k = flight_key(f->flight);
-    const struct tag_set *tags = flight_tags(f->flight);
     char block[KEY_BYTES_MAX], lower[64];
     struct buf text;
     struct cache_key key;
@@ -107,17 +101,7 @@ static struct entry *language_alias(const struct fetch *f, const struct variant 
     if (!lookup_language_key(&l, f->request, buf_span(&v->names),
                              span_of(lower, language->value.len), &text, &key))
         return NULL;
-    struct entry_parts parts = {.kind = ENTRY_VARY,
-                                .route = f->l.route->index,
-                                .key = &key,
-                                .tags = tags->tag,
-                                .tag_count = tags->count,
-                                .began = flight_began(f->flight),
-                                .stored_mono_ms = now,
-                                .lifetime_ms = entry_over_ms(e) - now,
-                                .last_modified_unix_s = -1,
-                                .body = v->key.text};
-    return entry_new(&parts);
+    return marker_new(f, &key, entry_over_ms(e), now, v->key.text);
 }
 
 /* What a later request needs in order to bring the same answer for anybody. */
@@ -264,7 +248,7 @@ void fetch_land(struct fetch *f)
     judge(f, &l.judged);
     size_t len = evbuffer_get_length(f->body);
     struct span body = span_of((const char *)evbuffer_pullup(f->body, -1), len);
-    if (!variant_of(f, now, &v)) { /* its leader's alone, and not stored */
+    if (!variant_of(f, &v)) { /* its leader's alone, and not stored */
         buf_reset(&v.names);
         v.key = *flight_key(f->flight);
         l.is_alone = true;

@@ -86,6 +86,8 @@ void lookup_tags(const struct shared *s, struct lookup *l, const struct head *h,
 /* The variant's key behind the primary one of <l>; false: too long. */
 bool lookup_variant_key(const struct lookup *l, const struct head *h, struct span names,
                         struct buf *text, struct cache_key *ret_key);
+/* The VARY marker under a primary key, with a reference; NULL: the URL is not known to vary. */
+struct entry *lookup_marker(struct worker *w, const struct cache_key *primary);
 /* The key of an alias: under it stands the key of the variant in <language>. False: the names do
  * not tell languages apart, or it is too long. */
 bool lookup_language_key(const struct lookup *l, const struct head *h, struct span names,

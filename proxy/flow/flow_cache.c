@@ -233,9 +233,9 @@ static enum flow_state begin_with(struct flow *f, const struct cache_key *key, b
 /* Of a URL that is known to vary no part is kept or used: its range alone does not tell which. */
 static bool has_variants(struct flow *f)
 {
-    struct entry *e = NULL;
-    bool is_marked = store_peek(f->w->store, &f->l.key, mono_now_ms(), &e) == STORE_VARY;
-    entry_unref(e);
+    struct entry *marker = lookup_marker(f->w, &f->l.key);
+    bool is_marked = marker != NULL;
+    entry_unref(marker);
     return is_marked;
 }
 

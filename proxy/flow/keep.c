@@ -191,11 +191,10 @@ static bool is_found_there(struct worker *w, const struct lookup *l, const struc
     struct buf names, text;
     char names_block[1024], text_block[KEY_BYTES_MAX];
     struct cache_key key;
-    struct entry *marker = NULL;
-    bool is_marked = store_peek(w->store, &l->key, mono_now_ms(), &marker) == STORE_VARY;
+    struct entry *marker = lookup_marker(w, &l->key);
     struct vary_case c = {.request = request,
                           .response = response,
-                          .known = is_marked ? marker->body : span_of(NULL, 0),
+                          .known = marker ? marker->body : span_of(NULL, 0),
                           .is_cors = !l->route->cors_ignored,
                           .is_by_host = !l->route->key_host};
     buf_init_fixed(&names, names_block, sizeof(names_block));

@@ -225,6 +225,14 @@ bool lookup_variant_key(const struct lookup *l, const struct head *h, struct spa
     return variant_key(l, h, names, span_of(NULL, 0), text, ret_key);
 }
 
+struct entry *lookup_marker(struct worker *w, const struct cache_key *primary)
+{
+    struct entry *e = NULL;
+    if (store_peek(w->store, primary, mono_now_ms(), &e) != STORE_VARY)
+        entry_unref(take(e));
+    return e;
+}
+
 bool lookup_language_key(const struct lookup *l, const struct head *h, struct span names,
                          struct span language, struct buf *text, struct cache_key *ret_key)
 {

@@ -92,6 +92,22 @@ void uri_decode(struct span s, bool plus_is_space, struct buf *out)
     }
 }
 
+bool uri_split(struct span url, bool *ret_is_https, struct span *ret_authority,
+               struct span *ret_target)
+{
+    static const struct span http = {"http://", 7}, https = {"https://", 8};
+    *ret_is_https = span_starts_with(url, https);
+    if (!*ret_is_https && !span_starts_with(url, http))
+        return false;
+    size_t scheme = *ret_is_https ? https.len : http.len;
+    struct span rest = span_of(url.p + scheme, url.len - scheme);
+    const char *slash = rest.len ? memchr(rest.p, '/', rest.len) : NULL;
+    size_t len = slash ? (size_t)(slash - rest.p) : rest.len;
+    *ret_authority = span_of(rest.p, len);
+    *ret_target = slash ? span_of(slash, rest.len - len) : SPAN_LIT("/");
+    return true;
+}
+
 /* The last segment goes, and the '/' before it stays. */
 static void drop_segment(struct buf *out, size_t from)
 {

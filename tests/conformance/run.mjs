@@ -30,6 +30,8 @@ const engine = ['test-engine', '.'].map(d => path.join(options.suite, d))
 // where it stands in git its version is that of the last release
 const isReleased = path.resolve(engine) === path.resolve(options.suite)
 const version = JSON.parse(fs.readFileSync(path.join(options.suite, 'package.json'), 'utf8')).version
+const all = JSON.parse(fs.readFileSync(path.join(here, 'expected.json'), 'utf8'))
+const expected = { ...all.not_passed, ...(isReleased ? all.not_passed_by_release[version] : {}) }
 const load = async (dir, file) => import(pathToFileURL(path.join(dir, file)))
 
 async function startOrigin () {
@@ -108,8 +110,6 @@ function isDependedOn (suites, id) {
 }
 
 function judge ({ suites, results }) {
-  const all = JSON.parse(fs.readFileSync(path.join(here, 'expected.json'), 'utf8'))
-  const expected = { ...all.not_passed, ...(isReleased ? all.not_passed_by_release[version] : {}) }
   const tests = new Map(suites.flatMap(s => s.tests).map(t => [t.id, t]))
   // as the suite itself counts: what a test depends on must have passed, too
   const passes = id => results[id] === true &&
@@ -140,8 +140,6 @@ function judge ({ suites, results }) {
 // The tests count seconds, and a machine that is busy elsewhere can make one of them too long: what
 // failed unexpectedly is asked again, alone. It is told, and what fails alone has failed.
 function askAgain ({ results }) {
-  const all = JSON.parse(fs.readFileSync(path.join(here, 'expected.json'), 'utf8'))
-  const expected = { ...all.not_passed, ...(isReleased ? all.not_passed_by_release[version] : {}) }
   const failed = Object.keys(results).filter(id => results[id] !== true && !(id in expected) && !kinds.get(id))
   if (options.id || failed.length > 40) return
   for (const id of failed) {

@@ -32,7 +32,4 @@ bool entry_is_bound(const struct shared *s, const struct entry *e, const struct 
 must_check enum err_code explain_url_key(const struct shared *s, struct span target,
                                          struct buf *ret_key, bool *ret_is_only);
 
-/* Bytes of "http://" or "https://" before the authority of <url>; 0: it has neither. */
-size_t url_scheme_len(struct span url, bool *ret_is_https);
-
 #endif

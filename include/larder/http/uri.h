@@ -21,6 +21,11 @@ bool uri_query_next(struct span *rest, struct span *ret_name, struct span *ret_v
  * is. The result may hold any byte. */
 void uri_decode(struct span s, bool plus_is_space, struct buf *out);
 
+/* Splits "http://authority/path?query", or the same of https; the target of a bare authority is
+ * "/". False, and nothing written but *ret_is_https, where <url> begins with neither scheme. */
+bool uri_split(struct span url, bool *ret_is_https, struct span *ret_authority,
+               struct span *ret_target);
+
 /* Appends the path that <reference> (a path, absolute or relative, without scheme, authority, query
  * and fragment) means where <base> is the present path: RFC 3986 section 5.2.3 and 5.2.4. */
 void uri_path_resolve(struct span base, struct span reference, struct buf *out);

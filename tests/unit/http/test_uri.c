@@ -126,6 +126,52 @@ static void escapes_are_decoded_and_broken_ones_kept(void **state)
     }
 }
 
+static void a_url_is_split_behind_its_scheme(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *url, *authority, *target; /* authority NULL: it is none */
+        bool is_https;
+    } cases[] = {
+        {"http://a.test/b?c", "a.test", "/b?c", false},
+        {"https://a.test:8443/", "a.test:8443", "/", true},
+        {"https://a.test", "a.test", "/", true},
+        {"http://", "", "/", false},
+        {"http:///b", "", "/b", false},
+        {"/b", NULL, NULL, false},
+        {"ftp://a/b", NULL, NULL, false},
+        {"", NULL, NULL, false},
+    };
+    for (size_t i = 0; i < array_len(cases); i++) {
+        struct span authority = SPAN_LIT("before"), target = SPAN_LIT("before");
+        bool is_https, is_split = uri_split(span_str(cases[i].url), &is_https, &authority, &target);
+        if (is_split != (cases[i].authority != NULL) || is_https != cases[i].is_https)
+            fail_msg("%s", cases[i].url);
+        assert_span(authority, is_split ? cases[i].authority : "before");
+        assert_span(target, is_split ? cases[i].target : "before");
+    }
+}
+
+/* RFC 3986 section 5.4, as far as paths go. */
+static void references_are_resolved_by_the_present_path(void **state)
+{
+    (void)state;
+    static const char *const cases[][2] = {
+        {"g", "/b/c/g"},      {"./g", "/b/c/g"},     {"g/", "/b/c/g/"},    {"/g", "/g"},
+        {".", "/b/c/"},       {"./", "/b/c/"},       {"..", "/b/"},        {"../", "/b/"},
+        {"../g", "/b/g"},     {"../..", "/"},        {"../../g", "/g"},    {"../../../g", "/g"},
+        {"/./g", "/g"},       {"/../g", "/g"},       {"g.", "/b/c/g."},    {"..g", "/b/c/..g"},
+        {"./g/.", "/b/c/g/"}, {"g/./h", "/b/c/g/h"}, {"g/../h", "/b/c/h"},
+    };
+    for (size_t i = 0; i < array_len(cases); i++) {
+        char block[64];
+        struct buf out;
+        buf_init_fixed(&out, block, sizeof(block));
+        uri_path_resolve(SPAN_LIT("/b/c/d"), span_str(cases[i][0]), &out);
+        assert_span(buf_span(&out), cases[i][1]);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -134,6 +180,8 @@ int main(void)
         cmocka_unit_test(equal_forms_mean_equal_paths),
         cmocka_unit_test(queries_are_taken_pair_by_pair),
         cmocka_unit_test(escapes_are_decoded_and_broken_ones_kept),
+        cmocka_unit_test(a_url_is_split_behind_its_scheme),
+        cmocka_unit_test(references_are_resolved_by_the_present_path),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
