@@ -28,6 +28,12 @@ void digest_of(const void *p, size_t len, uint8_t ret_digest[32])
         abort(); /* SHA-256 is always there; without memory for its context nothing goes on */
 }
 
+void sha1_of(const void *p, size_t len, uint8_t ret_digest[20])
+{
+    if (!EVP_Digest(p, len, ret_digest, NULL, EVP_sha1(), NULL))
+        abort();
+}
+
 void hmac_of(struct span secret, struct span text, uint8_t ret_mac[32])
 {
     const char *key = secret.len ? secret.p : ""; /* NULL means to OpenSSL: the key as before */

@@ -83,6 +83,7 @@ static void copy_numbers(struct entry *e, const struct entry_parts *p)
     e->began = p->began;
     e->checked = p->began;
     e->stored_mono_ms = p->stored_mono_ms;
+    e->known_mono_ms = p->known_mono_ms;
     e->age_at_store_ms = p->age_at_store_ms;
     e->lifetime_ms = p->lifetime_ms;
     e->overdue_ms = p->overdue_ms;

@@ -9,10 +9,11 @@ import tempfile
 
 MAY = {"base": [], "http": ["base"], "cache": ["base", "http"], "config": ["base", "http"],
        "net": ["base", "http", "config"],
-       "flow": ["base", "http", "cache", "config", "net"],
-       "control": ["base", "http", "cache", "config", "net", "flow"],
+       "tier": ["base", "http", "cache", "config", "net"],
+       "flow": ["base", "http", "cache", "config", "net", "tier"],
+       "control": ["base", "http", "cache", "config", "net", "tier", "flow"],
        "ctl": ["base"],
-       "main": ["base", "http", "cache", "config", "net", "flow", "control", "ctl"]}
+       "main": ["base", "http", "cache", "config", "net", "tier", "flow", "control", "ctl"]}
 LIBRARIES = [(re.compile(r"yajl/"), {"base"}),
              (re.compile(r"xxhash"), {"base"}),
              (re.compile(r"zlib\.h"), {"base"}),

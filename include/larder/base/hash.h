@@ -17,6 +17,8 @@ struct hash128 {
 void hash_seed(uint64_t seed); /* once, before threads start */
 struct hash128 hash128_of(const void *p, size_t len);
 void digest_of(const void *p, size_t len, uint8_t ret_digest[32]);
+/* SHA-1, where another's protocol names things by it (Redis its scripts); no proof of anything. */
+void sha1_of(const void *p, size_t len, uint8_t ret_digest[20]);
 void hmac_of(struct span secret, struct span text, uint8_t ret_mac[32]);
 void random_bytes(void *p, size_t len); /* aborts where the system has no randomness */
 /* Equal, in a time that does not depend on where they differ. */

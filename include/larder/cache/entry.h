@@ -54,6 +54,8 @@ struct entry {
     _Atomic mono_ms soft_ms;      /* stale since then by a soft invalidation; 0: not */
     _Atomic mono_ms retry_ms;     /* a refresh failed: none before then */
     mono_ms stored_mono_ms;       /* when the answer was complete */
+    mono_ms known_mono_ms;        /* nothing older than this can have invalidated it: when its fetch
+                                     began; 0: its route is not shared, other instances' do not */
     uint64_t age_at_store_ms;     /* its age then, RFC 9111 section 4.2.3 */
     uint64_t lifetime_ms;         /* freshness lifetime left when stored */
     uint64_t overdue_ms;          /* it was stale already, and since so long */
@@ -97,7 +99,7 @@ struct entry_parts {
     const uint64_t *tags;
     unsigned tag_count; /* at most ENTRY_TAGS_MAX */
     uint64_t began;
-    mono_ms stored_mono_ms;
+    mono_ms stored_mono_ms, known_mono_ms;
     uint64_t age_at_store_ms, lifetime_ms, overdue_ms, while_ms, error_ms, keep_ms, fetch_us;
     int64_t last_modified_unix_s, date_unix_s;
     unsigned flags;

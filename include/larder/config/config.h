@@ -65,6 +65,29 @@ struct upstream_config {
     struct tls_upstream_config *tls; /* NULL: plain */
 };
 
+/* "redis": the cache that instances share. */
+struct redis_config {
+    unsigned server_count; /* tried in turn; 0 with a socket or sentinels */
+    struct address server[CONFIG_SERVERS_MAX];
+    struct span socket; /* path of its Unix socket, NUL-terminated; empty: none */
+    unsigned sentinel_count;
+    struct address sentinel[CONFIG_SERVERS_MAX];
+    struct span master; /* the name that the sentinels know it by, NUL-terminated */
+    /* all NUL-terminated; empty: none */
+    struct span user, password, sentinel_user, sentinel_password;
+    unsigned database;
+    struct span prefix;               /* of all keys: "{larder:PREFIX}:" */
+    struct tls_upstream_config *tls;  /* NULL: plain; to sentinels, too */
+    uint64_t connect_timeout_ms;      /* connect, and say who we are */
+    uint64_t command_timeout_ms;      /* then the request goes on without it */
+    uint64_t idle_timeout_ms;         /* so long without a word: PING */
+    uint64_t max_object_bytes;        /* larger answers stay local */
+    unsigned queue_max;               /* answers that may wait to be written, for each worker */
+    uint64_t queue_bytes;             /* ... and their bytes */
+    uint64_t compress_bytes;          /* bodies from this size on; 0: none */
+    uint64_t max_invalidation_lag_ms; /* out of contact for longer: on_partition */
+};
+
 struct cidr {
     uint8_t addr[16];     /* IPv4 as ::ffff:a.b.c.d */
     unsigned prefix_bits; /* of 128 */
@@ -158,6 +181,7 @@ struct config {
     } log;
     struct span secret; /* for HMACs of secret parameters; random where the config gives none */
     bool secret_is_random;
+    struct redis_config *redis; /* NULL: this instance is alone */
     uint64_t drain_timeout_ms;
 };
 

@@ -157,6 +157,12 @@ struct route {
     uint64_t body_limit_bytes;
     uint64_t first_byte_timeout_ms;  /* 0: the upstream's */
     uint64_t tunnel_idle_timeout_ms; /* 0: that of the limits */
+    /* "shared", "on_partition", "coalesce": what of it other instances have; without "redis"
+       SHARED_NONE */
+    enum { SHARED_NONE, SHARED_INVALIDATION, SHARED_FULL } shared;
+    enum { PARTITION_REVALIDATE, PARTITION_SERVE, PARTITION_BYPASS } on_partition;
+    bool is_fleet_coalesced; /* one fetch for all instances */
+    uint8_t fingerprint[16]; /* of its text in the file: what another one made is not taken */
 };
 
 /* What matching found; spans point into the request's path, raw. */
