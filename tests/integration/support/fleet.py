@@ -92,7 +92,8 @@ class Fleet:
                          {"server": redis.address} if redis else {}), "prefix": prefix,
                       "max_invalidation_lag": f"{int(LAG_S * 1000)}ms", **redis_more},
             "routes": copy.deepcopy(routes), **(more or {})}
-        self.larders, self.killed = [None] * size, [0] * size
+        # each start and each end begins another life: odd ones are lived
+        self.larders, self.life = [None] * size, [0] * size
         try:
             for i in range(size):
                 self.start(i)
@@ -103,14 +104,19 @@ class Fleet:
 
     def start(self, i, **more):
         self.larders[i] = Larder({**self.config, **more}, environment=self.environment)
+        self.life[i] += 1
+
+    def is_down(self, i):
+        return self.life[i] % 2 == 0
 
     def kill(self, i):
         """As when its machine ends; requests to it may fail from now on."""
-        self.killed[i] += 1
+        self.life[i] += 1
         self.larders[i].kill()
 
     def restart(self, i, **more):
         """Its memory is empty; Redis has what it had."""
+        self.life[i] += 1
         self.larders[i].stop()
         self.start(i, **more)
 
@@ -171,8 +177,8 @@ class Fleet:
 
 
 class Write:
-    def __init__(self, i, incarnation, acknowledged, version):
-        self.i, self.incarnation = i, incarnation
+    def __init__(self, i, life, acknowledged, version):
+        self.i, self.life = i, life
         self.acknowledged, self.version = acknowledged, version
         self.confirmed = None  # when Redis surely had its invalidation
 
@@ -187,8 +193,8 @@ class Oracle:
         self.lock = threading.Lock()
         self.writes, self.wrong, self.checked = {}, [], 0
 
-    def acknowledged(self, i, incarnation, item, version):
-        write = Write(i, incarnation, time.monotonic(), version)
+    def acknowledged(self, i, life, item, version):
+        write = Write(i, life, time.monotonic(), version)
         with self.lock:
             self.writes.setdefault(item, []).append(write)
         return write
@@ -198,18 +204,18 @@ class Oracle:
         with self.lock:
             waiting = [w for writes in self.writes.values() for w in writes
                        if w.i == i and w.confirmed is None
-                       and w.incarnation == self.fleet.killed[i]]
+                       and w.life == self.fleet.life[i]]
         if waiting and not self.fleet.stats(i)["pending"]:
             now = time.monotonic()
             for write in waiting:
-                if write.incarnation == self.fleet.killed[i]:
+                if write.life == self.fleet.life[i]:
                     write.confirmed = now
         return waiting
 
     def least(self, i, item, began):
         with self.lock:
             return max([w.version for w in self.writes.get(item, ())
-                        if (w.i == i and w.incarnation == self.fleet.killed[i]
+                        if (w.i == i and w.life == self.fleet.life[i]
                             and w.acknowledged <= began)
                         or (w.confirmed is not None and w.confirmed <= began - self.bound_s)],
                        default=0)
@@ -257,14 +263,14 @@ class Traffic:
         rng = random.Random(n)
         while not self.ended.is_set():
             i = rng.randrange(len(self.fleet.larders))
-            incarnation, larder = self.fleet.killed[i], self.fleet.larders[i]
-            if larder.process.poll() is not None:
+            life = self.fleet.life[i]
+            if self.fleet.is_down(i):
                 continue
             began = time.monotonic()
             try:
-                step(rng, i, incarnation, began)
+                step(rng, i, life, began)
             except Exception as error:
-                if incarnation == self.fleet.killed[i]:  # else its larder was killed meanwhile
+                if life == self.fleet.life[i]:  # else its larder was killed meanwhile
                     self.failed.append((round(began, 3), step.__name__, i, repr(error)))
             # leave the processors to the others: two of them carry the whole fleet
             self.ended.wait(0.004 if step == self._read else 0.05)
@@ -274,7 +280,7 @@ class Traffic:
             self.done[what] += 1
             self.progress.notify_all()
 
-    def _read(self, rng, i, incarnation, began):
+    def _read(self, rng, i, life, began):
         name = rng.randrange(self.ITEMS)
         item, path = f"item-{name}", f"{rng.choice(self.paths)}item-{name}"
         least = self.oracle.least(i, item, began)
@@ -284,19 +290,23 @@ class Traffic:
         self.oracle.check(i, item, least, answer, began)
         self._tell("reads")
 
-    def _write(self, rng, i, incarnation, _):
+    def _write(self, rng, i, life, _):
         item = f"item-{rng.randrange(self.ITEMS)}"
         answer = self.fleet.larders[i].request("PUT", f"/items/{item}")
         assert answer.status == 200, (answer.status, answer.body[:200])
-        self.oracle.acknowledged(i, incarnation, item, answer.json()["version"])
+        self.oracle.acknowledged(i, life, item, answer.json()["version"])
         self._tell("writes")
 
     def _confirm(self):
         while not self.ended.wait(0.05):
-            for i, larder in enumerate(self.fleet.larders):
-                with contextlib.suppress(OSError, ValueError):
-                    if larder.process.poll() is None:
+            for i in range(len(self.fleet.larders)):
+                life = self.fleet.life[i]
+                try:
+                    if not self.fleet.is_down(i):
                         self.oracle.confirm(i)
+                except Exception:
+                    if life == self.fleet.life[i]:  # else its larder went meanwhile
+                        raise
 
     def after(self, reads=100, writes=5):
         """Goes on until so many more have come back."""
