@@ -132,7 +132,8 @@ static struct store *make_store(const struct config *c)
         .route = limits,
         .max_object_bytes = c->cache.max_object_bytes + 256 * 1024, /* heads come on top */
         .waiters_max = c->cache.waiters_max,
-        .variants_max = c->cache.variants_max};
+        .variants_max = c->cache.variants_max,
+        .max_lag_ms = c->redis ? c->redis->max_invalidation_lag_ms : 0};
     struct store *s = store_new(&sc);
     free(limits);
     return s;

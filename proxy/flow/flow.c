@@ -230,6 +230,10 @@ static enum flow_state step_lookup(struct flow *f)
         break;
     }
     f->has_key = true;
+    const struct route *r = f->l.route;
+    if (r->shared != SHARED_NONE && r->on_partition == PARTITION_BYPASS &&
+        !store_is_confirmed(f->w->store, mono_now_ms()))
+        return bypass(f, REASON_PARTITION);
     return flow_begin(f);
 }
 
