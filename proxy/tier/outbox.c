@@ -507,15 +507,16 @@ static void free_items(struct list *items)
     }
 }
 
+void tier_stop(struct tier *t)
+{
+    list_for_each_safe (it, next, &t->outbox.waiting)
+        finish(container_of(it, struct tier_publication, in_waiting));
+}
+
 void outbox_stop(struct tier *t)
 {
     struct outbox *o = &t->outbox;
     redis_link_free(take(t->command_link));
-    list_for_each_safe (it, next, &o->waiting) {
-        struct tier_publication *p = container_of(it, struct tier_publication, in_waiting);
-        list_remove(&p->in_waiting);
-        p->on_done(p);
-    }
     free_items(&o->pending);
     free_items(&o->recent);
     free(o->spare);

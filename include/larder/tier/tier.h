@@ -27,6 +27,8 @@ must_check enum err_code tier_start(struct tier *t); /* begins to connect; ERR_N
 /* Tells Redis what waits still and that this instance leaves, then calls <on_left> in the loop, at
  * the latest after half a second. */
 void tier_leave(struct tier *t, void (*on_left)(void *arg), void *arg);
+/* Whoever waits for others is told that nothing more is known. The workers' threads have ended. */
+void tier_stop(struct tier *t);
 void tier_free(struct tier *t); /* after all workers; NULL is fine */
 struct redis *tier_redis(struct tier *t);
 const char *tier_instance(const struct tier *t); /* this instance's id: 16 hex digits */
