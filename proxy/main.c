@@ -2,6 +2,7 @@
 #include "explain_main.h"
 #include "tls_main.h"
 
+#include <larder/base/hash.h>
 #include <larder/control/control.h>
 #include <larder/ctl/ctl.h>
 
@@ -284,6 +285,22 @@ static void stop(struct daemon *d)
     store_free(s->store);
 }
 
+/* Instances that share a cache know tags by the same hashes; others' are nobody's to foresee. */
+static void seed_hashes(const struct config *c)
+{
+    uint8_t mac[32];
+    uint64_t seed = 0;
+    if (!c->redis) {
+        random_bytes(&seed, sizeof(seed));
+        hash_seed(seed);
+        return;
+    }
+    hmac_of(c->secret, SPAN_LIT("larder tag hash"), mac);
+    for (unsigned i = 0; i < sizeof(seed); i++)
+        seed = seed << 8 | mac[i];
+    hash_seed(seed);
+}
+
 static int run(const char *path)
 {
     struct daemon d = {.config = load(path)};
@@ -291,9 +308,7 @@ static int run(const char *path)
     if (!d.config)
         return 1;
     signal(SIGPIPE, SIG_IGN);
-    uint64_t seed;
-    random_bytes(&seed, sizeof(seed));
-    hash_seed(seed);
+    seed_hashes(d.config);
     if (log_start(d.config->log.level, d.config->log.access.p, &err)) {
         fprintf(stderr, "%s: %s\n", err.where, err.what);
         config_free(d.config);
