@@ -232,6 +232,10 @@ void schedule_start(struct schedule *s);
 void schedule_on_invalidation(struct schedule *s);
 struct job *schedule_run(struct control *c, struct span name, struct err *err); /* by name */
 
+/* api_stats.c, api_stats_redis.c; <scratch> is overwritten. Nothing where there is no Redis. */
+void stats_write_times(struct json_writer *w, const char *name, const struct hist *h);
+void stats_write_redis(struct json_writer *w, const struct shared *s, struct hist *scratch);
+
 bool api_invalidate(struct call *c);
 bool api_purge(struct call *c);
 bool api_stats(struct call *c);
