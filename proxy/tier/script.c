@@ -78,7 +78,7 @@ static const struct {
                      true},
     [SCRIPT_GET] = {"local b = redis.call('HMGET', KEYS[1], 'gen', 'floor')\n"
                     "if b[1] ~= ARGV[1] then return {'generation'} end\n"
-                    "local v = redis.call('GET', KEYS[4])\n"
+                    "local v = ARGV[4] ~= 'lease' and redis.call('GET', KEYS[4])\n"
                     "local why = 'none'\n"
                     "if v then\n"
                     "  local count\n"
@@ -121,7 +121,7 @@ static const struct {
                     "return {why, 'wait'}\n",
                     false},
     [SCRIPT_PUT] = {CHECK_GENERATION NOTE
-                    "local old = redis.call('EXISTS', KEYS[2])\n"
+                    "local old = redis.call('PTTL', KEYS[2])\n"
                     "redis.call('SET', KEYS[2], ARGV[3], 'PX', ARGV[2])\n"
                     "if ARGV[4] ~= '' then\n"
                     "  local l = redis.call('HMGET', KEYS[3], 't', 'w')\n"
@@ -130,7 +130,7 @@ static const struct {
                     "    if l[2] then note(KEYS[1], KEYS[4], ARGV[6], ARGV[5], 'f', ARGV[7]) end\n"
                     "  end\n"
                     "end\n"
-                    "return 1 - old\n",
+                    "return old\n",
                     false},
     [SCRIPT_RELEASE] = {CHECK_GENERATION NOTE
                         "local l = redis.call('HMGET', KEYS[2], 't', 'w')\n"
