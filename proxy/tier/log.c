@@ -12,6 +12,7 @@
 enum { BLOCK_MAX_MS = 1000, BLOCK_MIN_MS = 20, GRACE_MS = 2000, READ_MAX = 512, DROP_TAGS = 256 };
 
 static void follow(struct tier *t);
+static void join(struct tier *t);
 
 /* --- obeying --- */
 
@@ -176,7 +177,7 @@ static void on_state(void *arg, enum redis_result result, const struct redis_rep
         return;
     }
     if (!is_generation(t, redis_reply_at(r, 0)) || last < t->log.number) {
-        log_join(t);
+        join(t);
         return;
     }
     if (last > t->log.number && t->log.is_behind) { /* asked for, and not there */
@@ -269,7 +270,7 @@ static void on_joined(void *arg, enum redis_result result, const struct redis_re
     follow(t);
 }
 
-void log_join(struct tier *t)
+static void join(struct tier *t)
 {
     struct tier_keys k;
     uint8_t generation[VALUE_GENERATION];
@@ -294,7 +295,7 @@ static void on_up(void *arg)
 {
     struct tier *t = arg;
     script_load_all(t->log_link);
-    log_join(t);
+    join(t);
 }
 
 static void on_down(void *arg, const char *why)

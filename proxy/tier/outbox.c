@@ -268,7 +268,8 @@ static void on_published(void *arg, enum redis_result result, const struct redis
     unsigned sent = o->sent;
     o->sent = 0;
     if (result == REDIS_ERROR && span_starts_with(redis_reply_text(r), SPAN_LIT("GENERATION"))) {
-        log_join(t);
+        /* one of the two connections is where it should not be: both look for Redis anew */
+        redis_link_drop(t->command_link, "it is another generation than the log's");
         return;
     }
     if (result == REDIS_ERROR)

@@ -106,7 +106,6 @@ void tier_wake(struct tier *t, struct span name);
 
 /* log.c */
 bool log_start_reading(struct tier *t); /* false: no memory */
-void log_join(struct tier *t);          /* anew: the generation is not what it was */
 
 /* outbox.c */
 bool outbox_start(struct tier *t); /* false: no memory */
