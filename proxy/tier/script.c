@@ -121,7 +121,6 @@ static const struct {
                     "redis.call('HSET', KEYS[5], 'w', 1)\n"
                     "return {why, 'wait'}\n",
                     true},
-    ,
     [SCRIPT_PUT] = {CHECK_GENERATION NOTE
                     "local old = redis.call('PTTL', KEYS[2])\n"
                     "redis.call('SET', KEYS[2], ARGV[3], 'PX', ARGV[2])\n"
