@@ -2,6 +2,7 @@
 #include "explain_main.h"
 #include "tls_main.h"
 
+#include <larder/base/hash.h>
 #include <larder/control/control.h>
 #include <larder/ctl/ctl.h>
 
@@ -82,11 +83,22 @@ static void drain(struct daemon *d, const char *signal_name)
         worker_drain(d->shared.workers[i], d->config->drain_timeout_ms);
 }
 
-/* The main loop, and with it /health/ready, goes on until the last worker has drained. */
+static void on_left(void *arg)
+{
+    struct daemon *d = arg;
+    loop_stop(d->loop);
+}
+
+/* The main loop, and with it /health/ready, goes on until the last worker has drained, and other
+ * instances know that this one leaves. */
 static void on_worker_ended(void *arg)
 {
     struct daemon *d = arg;
-    if (++d->ended == d->shared.worker_count)
+    if (++d->ended < d->shared.worker_count)
+        return;
+    if (d->shared.tier)
+        tier_leave(d->shared.tier, on_left, d);
+    else
         loop_stop(d->loop);
 }
 
@@ -132,7 +144,8 @@ static struct store *make_store(const struct config *c)
         .route = limits,
         .max_object_bytes = c->cache.max_object_bytes + 256 * 1024, /* heads come on top */
         .waiters_max = c->cache.waiters_max,
-        .variants_max = c->cache.variants_max};
+        .variants_max = c->cache.variants_max,
+        .max_lag_ms = c->redis ? c->redis->max_invalidation_lag_ms : 0};
     struct store *s = store_new(&sc);
     free(limits);
     return s;
@@ -211,7 +224,11 @@ static enum err_code start(struct daemon *d, struct err *err)
     if (!rc)
         rc = make_main_loop(d, err);
     if (!rc)
+        rc = tls_main_open_tier(&d->shared, d->loop, err);
+    if (!rc)
         rc = make_workers(d, err);
+    if (!rc && d->shared.tier && tier_start(d->shared.tier))
+        rc = err_set(err, ERR_NOMEM, "start", "out of memory");
     if (!rc && c->control.enabled)
         rc = control_listen(d->control, &c->control.listen.address, err);
     if (!rc && c->control.socket.len)
@@ -263,6 +280,8 @@ static void stop(struct daemon *d)
         worker_join(s->workers[i]);
     if (s->main)
         mailbox_deliver(s->main); /* their last letters are parts of them */
+    if (s->tier)
+        tier_stop(s->tier);
     if (d->control)
         control_stop(d->control);
     for (unsigned i = 0; i < s->worker_count; i++)
@@ -271,6 +290,7 @@ static void stop(struct daemon *d)
         worker_free(s->workers[i]);
     timer_free(d->expire);
     timer_free(d->sweep);
+    tier_free(s->tier);
     loop_free(d->loop);
     if (d->control)
         control_free(d->control);
@@ -283,6 +303,22 @@ static void stop(struct daemon *d)
     store_free(s->store);
 }
 
+/* Instances that share a cache know tags by the same hashes; others' are nobody's to foresee. */
+static void seed_hashes(const struct config *c)
+{
+    uint8_t mac[32];
+    uint64_t seed = 0;
+    if (!c->redis) {
+        random_bytes(&seed, sizeof(seed));
+        hash_seed(seed);
+        return;
+    }
+    hmac_of(c->secret, SPAN_LIT("larder tag hash"), mac);
+    for (unsigned i = 0; i < sizeof(seed); i++)
+        seed = seed << 8 | mac[i];
+    hash_seed(seed);
+}
+
 static int run(const char *path)
 {
     struct daemon d = {.config = load(path)};
@@ -290,9 +326,7 @@ static int run(const char *path)
     if (!d.config)
         return 1;
     signal(SIGPIPE, SIG_IGN);
-    uint64_t seed;
-    random_bytes(&seed, sizeof(seed));
-    hash_seed(seed);
+    seed_hashes(d.config);
     if (log_start(d.config->log.level, d.config->log.access.p, &err)) {
         fprintf(stderr, "%s: %s\n", err.where, err.what);
         config_free(d.config);

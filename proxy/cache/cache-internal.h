@@ -22,6 +22,7 @@ struct flight {
     struct cache_key key; /* text owned */
     struct tag_set tags;
     uint64_t began;
+    mono_ms known_mono_ms; /* when it began, if it is guarded; else 0 */
     uint16_t route;
     bool is_overtaken; /* by an invalidation: lands for its waiters only */
     bool is_linked;    /* requests may find it */
@@ -80,6 +81,8 @@ struct store {
     unsigned route_count;
     uint64_t max_object_bytes;
     unsigned waiters_max, variants_max;
+    uint64_t max_lag_ms;
+    _Atomic mono_ms confirmed_ms;
     /* why the last answer of a key is gone: its hash with the reason in the low two bits */
     _Atomic uint64_t gone[GONE_SLOTS];
     _Atomic unsigned sweep_left; /* shards that may hold what invalidations have left dead */

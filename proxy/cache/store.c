@@ -15,6 +15,7 @@ struct store *store_new(const struct store_config *config)
     s->max_object_bytes = config->max_object_bytes;
     s->waiters_max = config->waiters_max;
     s->variants_max = config->variants_max;
+    s->max_lag_ms = config->max_lag_ms;
     for (unsigned i = 0; i < SHARDS; i++)
         pthread_mutex_init(&s->shards[i].lock, NULL);
     s->tags = tag_table_new();
@@ -49,6 +50,39 @@ struct tag_table *store_tags(struct store *s)
     return s->tags;
 }
 
+void store_confirm(struct store *s, mono_ms at)
+{
+    atomic_store_explicit(&s->confirmed_ms, at, memory_order_release);
+}
+
+mono_ms store_confirmed_ms(const struct store *s)
+{
+    return atomic_load_explicit(&s->confirmed_ms, memory_order_acquire);
+}
+
+bool store_is_confirmed(const struct store *s, mono_ms now)
+{
+    return now <= store_confirmed_ms(s) + s->max_lag_ms;
+}
+
+/* <known>: of an entry or a flight. */
+static bool is_trusted(const struct store *s, mono_ms known, mono_ms now)
+{
+    return !known || now <= known + s->max_lag_ms || store_is_confirmed(s, now);
+}
+
+bool store_trusts(const struct store *s, const struct entry *e, mono_ms now)
+{
+    return is_trusted(s, e->known_mono_ms, now);
+}
+
+/* What is not trusted may only be confirmed. */
+static enum entry_use use_at(const struct store *s, const struct entry *e, mono_ms now)
+{
+    enum entry_use use = entry_use_at(e, now);
+    return use == ENTRY_OVER || is_trusted(s, e->known_mono_ms, now) ? use : ENTRY_KEPT;
+}
+
 /* What was found, on its way out of its shard. */
 struct found {
     struct entry *entry; /* usable, or good for hiding an error; still in the table */
@@ -68,7 +102,7 @@ static struct found find_usable(struct store *s, struct shard *sh, const struct 
         return f;
     }
     bool is_dead = entry_is_dead(s, e);
-    f.use = is_dead ? ENTRY_OVER : entry_use_at(e, now);
+    f.use = is_dead ? ENTRY_OVER : use_at(s, e, now);
     f.leave = is_dead || atomic_load(&e->soft_ms) ? LEAVE_INVALIDATED : LEAVE_EXPIRED;
     if (e->kind == ENTRY_RESPONSE) /* a marker's end is not the answer's */
         f.miss = f.leave == LEAVE_INVALIDATED ? STORE_MISS_INVALIDATED : STORE_MISS_EXPIRED;
@@ -117,7 +151,7 @@ enum store_result store_lookup(struct store *s, const struct cache_key *key, mon
     enum store_result rc = STORE_MISS;
     pthread_mutex_lock(&sh->lock);
     struct entry *e = find_alive(s, sh, key);
-    enum entry_use how = e ? entry_use_at(e, now) : ENTRY_OVER;
+    enum entry_use how = e ? use_at(s, e, now) : ENTRY_OVER;
     /* what is over stays for store_begin(), which tells why it was a miss */
     if (e && is_usable(e, how))
         rc = use(e, how, ret_entry);
@@ -131,7 +165,7 @@ enum store_result store_peek(struct store *s, const struct cache_key *key, mono_
     struct shard *sh = shard_of(s, key);
     pthread_mutex_lock(&sh->lock);
     struct entry *e = find_alive(s, sh, key);
-    enum entry_use how = e ? entry_use_at(e, now) : ENTRY_OVER;
+    enum entry_use how = e ? use_at(s, e, now) : ENTRY_OVER;
     enum store_result rc = how == ENTRY_OVER          ? STORE_MISS
                            : e->kind == ENTRY_VARY    ? STORE_VARY
                            : how == ENTRY_FRESH       ? STORE_HIT
@@ -149,21 +183,23 @@ static bool flight_is_overtaken(const struct store *s, const struct flight *f)
            tags_last_invalidation(s->tags, f->tags.tag, f->tags.count, f->began) != 0;
 }
 
-static struct flight *find_flight(struct store *s, struct shard *sh, const struct cache_key *key)
+static struct flight *find_flight(struct store *s, struct shard *sh, const struct cache_key *key,
+                                  mono_ms now)
 {
     for (struct flight *f = sh->flights; f; f = f->chain) {
         if (!f->is_linked || !cache_key_eq(&f->key, key))
             continue;
-        if (!flight_is_overtaken(s, f))
+        bool is_overtaken = flight_is_overtaken(s, f);
+        if (!is_overtaken && is_trusted(s, f->known_mono_ms, now))
             return f;
         f->is_linked = false; /* it lands for those who wait already; nobody joins it any more */
-        f->is_overtaken = true;
+        f->is_overtaken = is_overtaken;
     }
     return NULL;
 }
 
 static struct flight *flight_new(struct store *s, struct shard *sh, const struct cache_key *key,
-                                 uint16_t route, const struct tag_set *tags)
+                                 uint16_t route, const struct tag_set *tags, mono_ms known)
 {
     struct flight *f = calloc(1, sizeof(*f));
     char *text = malloc(key->text.len ? key->text.len : 1);
@@ -177,6 +213,7 @@ static struct flight *flight_new(struct store *s, struct shard *sh, const struct
     f->key.text.p = text;
     f->tags = *tags;
     f->began = tag_now(s->tags);
+    f->known_mono_ms = known;
     f->route = route;
     f->is_linked = true;
     f->last = &f->first;
@@ -188,7 +225,7 @@ static struct flight *flight_new(struct store *s, struct shard *sh, const struct
 static enum store_result lead_alone(struct store *s, struct shard *sh, const struct store_begin *b,
                                     struct store_begun *ret)
 {
-    ret->flight = flight_new(s, sh, b->key, b->route, b->tags);
+    ret->flight = flight_new(s, sh, b->key, b->route, b->tags, b->is_guarded ? b->now : 0);
     if (!ret->flight)
         return STORE_NOMEM;
     ret->flight->is_linked = false;
@@ -199,9 +236,9 @@ static enum store_result lead_alone(struct store *s, struct shard *sh, const str
 static enum store_result join_or_lead(struct store *s, struct shard *sh,
                                       const struct store_begin *b, struct store_begun *ret)
 {
-    struct flight *f = find_flight(s, sh, b->key);
+    struct flight *f = find_flight(s, sh, b->key, b->now);
     if (!f) {
-        ret->flight = flight_new(s, sh, b->key, b->route, b->tags);
+        ret->flight = flight_new(s, sh, b->key, b->route, b->tags, b->is_guarded ? b->now : 0);
         return ret->flight ? STORE_LEAD : STORE_NOMEM;
     }
     if (f->waiting >= s->waiters_max)
@@ -251,8 +288,9 @@ enum store_result store_refresh(struct store *s, struct entry *e, const struct t
     if (now < atomic_load_explicit(&e->retry_ms, memory_order_relaxed))
         return STORE_MISS;
     pthread_mutex_lock(&sh->lock);
-    struct flight *f = find_flight(s, sh, &e->key);
-    *ret_flight = f ? NULL : flight_new(s, sh, &e->key, e->route, tags);
+    struct flight *f = find_flight(s, sh, &e->key, now);
+    mono_ms known = e->known_mono_ms ? now : 0;
+    *ret_flight = f ? NULL : flight_new(s, sh, &e->key, e->route, tags, known);
     pthread_mutex_unlock(&sh->lock);
     return *ret_flight ? STORE_LEAD : STORE_MISS;
 }

@@ -5,7 +5,8 @@
  * secret.c             texts that may stand in a file or in the environment
  * load*.c              the config by parts; each object's members stand in one table:
  *   load_route.c, load_key.c, load_params.c (parameters, identity), load_fresh.c (how long and
- *   whether stored), load_tags.c (templates, tags, on_write), load_warm.c, load_control.c ...
+ *   whether stored), load_tags.c (templates, tags, on_write), load_warm.c, load_control.c,
+ *   load_redis.c ...
  * route_pattern.c      "GET /api/{id}" into methods and segments
  * schema.c             the same tables as a JSON Schema
  */
@@ -76,7 +77,7 @@ struct object {
 extern const struct object object_root, object_control, object_log, object_cache, object_limits,
     object_upstream, object_route, object_key_part, object_token, object_param, object_jwt,
     object_tag, object_on_write, object_write_route, object_ttl_rule, object_stale_if_error,
-    object_warm, object_listen, object_tls, object_certificate, object_upstream_tls;
+    object_warm, object_listen, object_tls, object_certificate, object_upstream_tls, object_redis;
 
 /* A text for messages: cut where it is long, without control characters. */
 struct quoted {
@@ -93,7 +94,7 @@ bool reading_members(struct reading *r, const struct json *j, const struct objec
 void reading_defaults(const struct object *o, void *into);
 struct span reading_copy(struct reading *r, struct span text);     /* config's own, NUL behind it */
 void *reading_alloc(struct reading *r, size_t count, size_t size); /* zeroed, the config's own */
-/* A string, {"file": path} or {"env": NAME}; empty on error. */
+/* A string, {"file": path}, {"env": NAME} or {"credential": NAME}; empty on error. */
 struct span reading_secret(struct reading *r, const struct json *j);
 /* An array of networks, at most <max>; returns how many were read. */
 unsigned reading_cidrs(struct reading *r, const struct json *j, struct cidr *into, unsigned max);
@@ -144,10 +145,17 @@ void finish_on_write(struct reading *r, const struct json *j, struct route *rout
 
 /* load_tls.c: an address, or an object with an address and its TLS. */
 void load_listen(struct reading *r, const struct json *j, struct listen_config *into);
+/* "tls" towards a server: true, false (NULL), or how it is spoken. */
+struct tls_upstream_config *load_client_tls(struct reading *r, const struct json *j);
 /* "tls" of an upstream; <into> is its struct upstream_config. */
 void load_upstream_tls(struct reading *r, const struct json *j, void *into);
 /* What {} in its place would mean. */
 struct tls_upstream_config *load_upstream_tls_defaults(struct reading *r);
+
+/* load_redis.c */
+void load_redis(struct reading *r, const struct json *j, void *config);
+/* "shared" and what goes with it, once all members of the route have been read. */
+void finish_shared(struct reading *r, const struct json *j, struct route *route);
 
 void load_methods(struct reading *r, const struct json *j, void *config);
 void load_warm(struct reading *r, const struct json *j, void *config);

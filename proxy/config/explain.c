@@ -231,6 +231,19 @@ static void add_identity(const struct route *r, struct buf *out)
             r->params[r->param_count + i].source == PARAM_JWT ? " of a verified token" : "");
 }
 
+static void add_shared(const struct route *r, struct buf *out)
+{
+    static const char *const partitions[] = {"revalidated", "served all the same", "bypassed"};
+    if (r->shared == SHARED_NONE)
+        return;
+    buf_add_str(out, r->shared == SHARED_FULL ? "  shared    answers and invalidations"
+                                              : "  shared    invalidations");
+    buf_add_str(out, r->is_fleet_coalesced ? "; one fetch for all instances" : "");
+    if (r->cached)
+        buf_add_fmt(out, "; out of contact answers are %s", partitions[r->on_partition]);
+    buf_add_char(out, '\n');
+}
+
 static void add_limit(struct buf *out, const char *text, uint64_t v,
                       void (*add)(struct buf *out, uint64_t v))
 {
@@ -262,6 +275,7 @@ static void add_route(const struct config *c, const struct route *r, struct buf 
     }
     if (r->on_write)
         add_write_rules(c, r->on_write, out);
+    add_shared(r, out);
     add_limit(out, "answers in the cache", r->max_entries, buf_add_u64);
     add_limit(out, "memory in the cache", r->max_bytes, add_size);
     add_limit(out, "one answer", r->max_object_bytes, add_size);
@@ -304,6 +318,38 @@ static void add_upstream(const struct upstream_config *u, struct buf *out)
     buf_add_char(out, '\n');
 }
 
+static void add_addresses(struct buf *out, const struct address *list, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        buf_add_str(out, i ? ", " : "");
+        add_address(out, &list[i]);
+    }
+}
+
+static void add_redis(const struct redis_config *c, struct buf *out)
+{
+    buf_add_str(out, "redis     ");
+    buf_add_span(out, c->socket);
+    add_addresses(out, c->server, c->server_count);
+    if (c->sentinel_count)
+        buf_add_fmt(out, SPAN_FMT " by the sentinels ", SPAN_ARG(c->master));
+    add_addresses(out, c->sentinel, c->sentinel_count);
+    if (c->tls)
+        buf_add_str(out, c->tls->verify ? "; TLS, verified" : "; TLS, not verified");
+    if (c->password.len)
+        buf_add_fmt(out, "; as " SPAN_FMT,
+                    SPAN_ARG(c->user.len ? c->user : SPAN_LIT("the default user")));
+    buf_add_fmt(out, "; database %u, keys {larder:" SPAN_FMT "}:*\n          ", c->database,
+                SPAN_ARG(c->prefix));
+    buf_add_str(out, "waited for ");
+    add_duration(out, c->command_timeout_ms);
+    buf_add_str(out, ", answers up to ");
+    add_size(out, c->max_object_bytes);
+    buf_add_str(out, ", trusted without contact for ");
+    add_duration(out, c->max_invalidation_lag_ms);
+    buf_add_char(out, '\n');
+}
+
 static void add_cache(const struct config *c, struct buf *out)
 {
     buf_add_str(out, "cache     ");
@@ -329,6 +375,8 @@ void config_explain(const struct config *c, struct buf *out)
     }
     add_control(c, out);
     add_cache(c, out);
+    if (c->redis)
+        add_redis(c->redis, out);
     if (c->trusted_count) {
         buf_add_str(out, "trusted   ");
         add_cidrs(out, c->trusted, c->trusted_count);

@@ -154,6 +154,11 @@ static const char *const ttl_http[] = {"ttl", "http", NULL};
 static const char *const set_cookie_rules[] = {"obey", "ignore", "store", NULL};
 static const char *const refuse_store[] = {"refuse", "store", NULL};
 static const char *const obey_share[] = {"obey", "share", NULL};
+static const char *const shared_words[] = {"none", "invalidation", "full", NULL};
+_Static_assert(SHARED_NONE == 0 && SHARED_FULL == 2, "the words are in the enum's order");
+static const char *const partition_words[] = {"revalidate", "serve", "bypass", NULL};
+_Static_assert(PARTITION_REVALIDATE == 0 && PARTITION_BYPASS == 2, "... so are these");
+static const char *const instance_fleet[] = {"instance", "fleet", NULL};
 
 static const struct member members[] = {
     {.name = "name",
@@ -402,6 +407,26 @@ static const struct member members[] = {
      .offset = AT(tunnel_idle_timeout_ms),
      .fallback = "0s",
      .doc = "an upgraded connection is closed after such a silence; 0s: as in \"limits\""},
+    {.name = "shared",
+     .type = MEMBER_CHOICE,
+     .offset = AT(shared),
+     .words = shared_words,
+     .doc = "what instances share by Redis: nothing, invalidations (default where \"redis\" is "
+            "configured), or answers, too"},
+    {.name = "on_partition",
+     .type = MEMBER_CHOICE,
+     .offset = AT(on_partition),
+     .words = partition_words,
+     .fallback = "revalidate",
+     .doc = "out of contact with Redis for longer than max_invalidation_lag: answers are "
+            "revalidated, served all the same, or the cache is bypassed"},
+    {.name = "coalesce",
+     .type = MEMBER_FLAG,
+     .offset = AT(is_fleet_coalesced),
+     .words = instance_fleet,
+     .fallback = "instance",
+     .doc = "who waits for one fetch: an instance's requests, or those of all; fleet needs "
+            "\"shared\": \"full\""},
 };
 
 const struct object object_route = OBJECT("a route", members);
@@ -506,6 +531,7 @@ static void read_route(struct reading *r, const struct json *j, struct route *ro
                      "\"max_object_bytes\" is above the cache's \"max_bytes\"; lower it");
     check_cached(r, j, route);
     check_pointers(r, j, route);
+    finish_shared(r, j, route);
 }
 
 static void add_route(struct config *c, unsigned upstream)
@@ -554,6 +580,7 @@ void load_pass(struct reading *r)
     add_route(c, default_upstream(r, json_root(r->doc), true));
     pass->name = SPAN_LIT("pass");
     pass->any_method = true;
+    pass->shared = c->redis ? SHARED_INVALIDATION : SHARED_NONE; /* its writes take back, too */
     pass->segments = reading_alloc(r, 1, sizeof(*pass->segments));
     if (!pass->segments)
         return;

@@ -190,15 +190,14 @@ static bool is_host_name(struct span s)
     return true;
 }
 
-void load_upstream_tls(struct reading *r, const struct json *j, void *into)
+struct tls_upstream_config *load_client_tls(struct reading *r, const struct json *j)
 {
     enum { NAME_MAX = 253 }; /* RFC 1035 section 3.1, written with dots */
-    struct upstream_config *u = into;
     if (j->type == JSON_FALSE)
-        return;
-    struct tls_upstream_config *t = u->tls = load_upstream_tls_defaults(r);
+        return NULL;
+    struct tls_upstream_config *t = load_upstream_tls_defaults(r);
     if (!t || j->type == JSON_TRUE || !reading_members(r, j, &object_upstream_tls, t))
-        return;
+        return t;
     if (!t->certificate.path.len != !t->key.path.len)
         reading_fail(r, j, "\"certificate\" and \"key\" belong together; give both, or neither");
     if (t->server_name.len > NAME_MAX)
@@ -209,4 +208,10 @@ void load_upstream_tls(struct reading *r, const struct json *j, void *into)
                      "\"billing.internal\"");
     if (!t->verify && t->ca.path.len)
         reading_fail(r, j, "\"ca\" is of no use where \"verify\" is false; leave one out");
+    return t;
+}
+
+void load_upstream_tls(struct reading *r, const struct json *j, void *into)
+{
+    ((struct upstream_config *)into)->tls = load_client_tls(r, j);
 }

@@ -23,7 +23,9 @@ static const struct {
     {"identity", "\"oneOf\": [{\"$ref\": \"#/definitions/param\"}, "
                  "{\"$ref\": \"#/definitions/jwt\"}]"},
     {"secret", "\"oneOf\": [{\"type\": \"string\", \"minLength\": 1}, " ONE_OF_FILE(
-                   "file") ", " ONE_OF_FILE("env") "]"},
+                   "file") ", " ONE_OF_FILE("env") ", " ONE_OF_FILE("credential") "]"},
+    {"redis_server", "\"type\": \"string\", \"pattern\": "
+                     "\"^([^/@]+:[0-9]{1,5}|rediss?://[^/@]+(/[0-9]{0,5})?)$\""},
 };
 
 static const struct {
@@ -50,6 +52,7 @@ static const struct {
     {"tls", &object_tls},
     {"certificate", &object_certificate},
     {"upstream_tls", &object_upstream_tls},
+    {"redis", &object_redis},
 };
 
 static void add_words(const struct member *m, struct buf *out)
@@ -144,6 +147,9 @@ static void add_choice(const struct object *o, struct buf *out)
     if (o == &object_upstream)
         buf_add_str(out, ", \"oneOf\": [{\"required\": [\"server\"]}, "
                          "{\"required\": [\"servers\"]}]");
+    else if (o == &object_redis)
+        buf_add_str(out, ", \"oneOf\": [{\"required\": [\"server\"]}, "
+                         "{\"required\": [\"sentinels\", \"master\"]}]");
     else if (o == &object_route)
         buf_add_str(out, ", \"not\": {\"required\": [\"key\", \"key_template\"]}");
 }

@@ -48,6 +48,10 @@ static void flow_free(struct flow *f)
     entry_unref(f->stale);
     json_doc_free(f->json);
     keep_free(f->keep);
+    if (f->publication)
+        f->publication->arg = NULL; /* its on_done is still to come, and frees it */
+    if (f->held)
+        evbuffer_free(f->held);
     timer_free(f->timer);
     if (f->body)
         evbuffer_free(f->body);
@@ -230,6 +234,10 @@ static enum flow_state step_lookup(struct flow *f)
         break;
     }
     f->has_key = true;
+    const struct route *r = f->l.route;
+    if (r->shared != SHARED_NONE && r->on_partition == PARTITION_BYPASS &&
+        !store_is_confirmed(f->w->store, mono_now_ms()))
+        return bypass(f, REASON_PARTITION);
     return flow_begin(f);
 }
 

@@ -203,7 +203,8 @@ static enum flow_state begin_with(struct flow *f, const struct cache_key *key, b
                             .route = f->l.route->index,
                             .tags = &f->l.tags,
                             .now = mono_now_ms(),
-                            .waiter = &waiter->base};
+                            .waiter = &waiter->base,
+                            .is_guarded = route_is_guarded(f->l.route)};
     struct store_begun begun;
     enum store_result rc = store_begin(f->w->store, &b, &begun);
     if (rc == STORE_JOINED)
@@ -313,7 +314,9 @@ static enum flow_state look_first(struct flow *f)
     if (!r->request_cc_ignored)
         reuse_request_parse(f->head, &cc);
     enum store_result found = lookup_find(f->w, &f->l, f->head, LOOKUP_KEPT, &e);
-    if (e && lookup_knows_origin(f->head, e) && lookup_may_reuse(r, f->head, e, mono_now_ms()))
+    bool is_good = e && store_trusts(f->w->store, e, mono_now_ms());
+    if (is_good && lookup_knows_origin(f->head, e) &&
+        lookup_may_reuse(r, f->head, e, mono_now_ms()))
         return reuse(f, e, found);
     note_miss(f, e ? STORE_MISS_EXPIRED : STORE_MISS_ABSENT);
     if (!(cc.flags & (CC_ONLY_IF_CACHED | CC_NO_STORE)) &&
@@ -353,7 +356,9 @@ enum flow_state flow_begin(struct flow *f)
 
 bool flow_may_serve_stale(const struct flow *f)
 {
-    if (!f->stale || !entry_may_hide_error(f->stale, mono_now_ms()))
+    mono_ms now = mono_now_ms();
+    if (!f->stale || !entry_may_hide_error(f->stale, now) ||
+        !store_trusts(f->w->store, f->stale, now))
         return false;
     if (f->reason == REASON_REQUEST) /* it wants what is confirmed, or nothing */
         return false;

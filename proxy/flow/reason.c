@@ -49,6 +49,8 @@ static const struct {
     [REASON_MAX_STALE] = {"max-stale", ""},
     [REASON_ORIGIN] = {"origin", "\"cors\": \"ignore\" if the app never looks at Origin"},
     [REASON_RANGE] = {"range", ""},
+    [REASON_PARTITION] = {"partition", "Redis is out of reach; \"on_partition\" says what is done "
+                                       "then"},
     [REASON_NOMEM] = {"out-of-memory", ""},
 };
 

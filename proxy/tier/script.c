@@ -1,6 +1,7 @@
 /* The scripts as text, and how they are called: by their SHA-1, which Redis knows them by. Those
  * that invalidate may run where Redis is out of memory ("allow-oom", since 7.0): they must. An
- * older server does not know that word; then they are loaded without it. */
+ * older server does not know that word; then they are loaded without it. The same line keeps reads
+ * off a server that has become a replica: what it knows of invalidations may be old. */
 #include <larder/tier/script.h>
 
 #include <larder/base/hash.h>
@@ -78,7 +79,7 @@ static const struct {
                      true},
     [SCRIPT_GET] = {"local b = redis.call('HMGET', KEYS[1], 'gen', 'floor')\n"
                     "if b[1] ~= ARGV[1] then return {'generation'} end\n"
-                    "local v = redis.call('GET', KEYS[4])\n"
+                    "local v = ARGV[4] ~= 'lease' and redis.call('GET', KEYS[4])\n"
                     "local why = 'none'\n"
                     "if v then\n"
                     "  local count\n"
@@ -119,9 +120,9 @@ static const struct {
                     "end\n"
                     "redis.call('HSET', KEYS[5], 'w', 1)\n"
                     "return {why, 'wait'}\n",
-                    false},
+                    true},
     [SCRIPT_PUT] = {CHECK_GENERATION NOTE
-                    "local old = redis.call('EXISTS', KEYS[2])\n"
+                    "local old = redis.call('PTTL', KEYS[2])\n"
                     "redis.call('SET', KEYS[2], ARGV[3], 'PX', ARGV[2])\n"
                     "if ARGV[4] ~= '' then\n"
                     "  local l = redis.call('HMGET', KEYS[3], 't', 'w')\n"
@@ -130,7 +131,7 @@ static const struct {
                     "    if l[2] then note(KEYS[1], KEYS[4], ARGV[6], ARGV[5], 'f', ARGV[7]) end\n"
                     "  end\n"
                     "end\n"
-                    "return 1 - old\n",
+                    "return old\n",
                     false},
     [SCRIPT_RELEASE] = {CHECK_GENERATION NOTE
                         "local l = redis.call('HMGET', KEYS[2], 't', 'w')\n"

@@ -29,6 +29,7 @@ struct store_config {
     uint64_t max_object_bytes;
     unsigned waiters_max;  /* for each flight */
     unsigned variants_max; /* of each primary key; 0: no limit */
+    uint64_t max_lag_ms;   /* what is guarded is trusted so long without store_confirm() */
 };
 
 enum store_result {
@@ -70,12 +71,26 @@ enum store_result store_lookup(struct store *s, const struct cache_key *key, mon
 enum store_result store_peek(struct store *s, const struct cache_key *key, mono_ms now,
                              struct entry **ret_entry);
 
+/* --- guarded answers: those of routes that other instances invalidate, too ---
+ *
+ * Such an answer is trusted until max_lag_ms after its fetch began, or after all that others have
+ * invalidated was last known here. What is not trusted is not served, fresh or stale: it is kept,
+ * to be confirmed by the upstream (STORE_KEPT); no flight is joined that began so long ago. */
+
+/* All that other instances have invalidated up to <at> has been obeyed. Any thread. */
+void store_confirm(struct store *s, mono_ms at);
+/* Is that less than max_lag_ms ago? */
+bool store_is_confirmed(const struct store *s, mono_ms now);
+mono_ms store_confirmed_ms(const struct store *s); /* 0: never */
+bool store_trusts(const struct store *s, const struct entry *e, mono_ms now);
+
 struct store_begin {
     const struct cache_key *key;
     uint16_t route;
     const struct tag_set *tags; /* of the request; copied into a new flight */
     mono_ms now;
     struct flight_waiter *waiter;
+    bool is_guarded; /* others may invalidate it: its entry has a known_mono_ms */
 };
 struct store_begun {
     struct entry *entry;   /* of HIT, STALE and VARY; on LEAD, ALONE and JOINED what may be served

@@ -165,6 +165,13 @@ struct route {
     uint8_t fingerprint[16]; /* of its text in the file: what another one made is not taken */
 };
 
+/* Do other instances invalidate its answers, so that they are trusted only while those are heard?
+ */
+static inline bool route_is_guarded(const struct route *r)
+{
+    return r->shared != SHARED_NONE && r->on_partition != PARTITION_SERVE;
+}
+
 /* What matching found; spans point into the request's path, raw. */
 struct route_captures {
     unsigned count;

@@ -38,6 +38,7 @@ enum reason {
     REASON_MAX_STALE, /* stale, as its max-stale allows */
     REASON_ORIGIN,    /* Origin: what is stored was not asked for with one */
     REASON_RANGE,     /* a part of something that is not stored whole */
+    REASON_PARTITION, /* other instances' invalidations are not heard, and the route says bypass */
     REASON_NOMEM,
     REASON_COUNT
 };

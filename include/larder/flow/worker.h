@@ -26,11 +26,13 @@ struct route_switch {
 };
 
 struct body_plan;
+struct tier;
 
 /* What all workers share; immutable but for what has its own locks. */
 struct shared {
     const struct config *config;
     struct store *store;
+    struct tier *tier;                         /* what instances share; NULL: this one is alone */
     struct upstream **upstreams;               /* as config->upstreams */
     struct tls *listen_tls[CONFIG_LISTEN_MAX]; /* as config->listen; NULL: plain */
     struct tls *control_tls;                   /* the control listener's; NULL: plain */

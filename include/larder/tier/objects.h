@@ -16,20 +16,19 @@ struct objects;
 /* NULL: no memory. Connects when the loop runs. */
 struct objects *objects_new(struct tier *t, struct loop *loop, const struct config *config,
                             unsigned worker);
-void objects_free(
-    struct objects *o); /* reads that are under way end without a word; NULL is fine */
+/* Reads that are under way end without a word; NULL is fine. */
+void objects_free(struct objects *o);
 
 enum object_result {
-    OBJECT_HIT,  /* *entry: for the key asked for; a VARY marker, perhaps */
+    OBJECT_HIT,  /* <e>, for the key asked for; a VARY marker, perhaps */
     OBJECT_MISS, /* fetch it */
-    OBJECT_LEAD, /* fetch it, for other instances too: objects_put() or objects_release() with <l>
-                  */
+    OBJECT_LEAD, /* fetch it for other instances, too: then objects_put() or objects_release() */
     OBJECT_WAIT, /* another instance fetches it: on_done comes again, with HIT or MISS */
 };
 /* Held by who fetches for all instances. */
 struct object_lease {
     bool is_held;
-    uint8_t name[VALUE_NAME], token[16];
+    uint8_t name[VALUE_NAME], token[16], generation[VALUE_GENERATION];
 };
 struct object_get;
 struct object_get_start {
@@ -37,26 +36,33 @@ struct object_get_start {
     const struct cache_key *key; /* copied */
     uint64_t began;              /* local number of the last invalidation: flight_began() */
     bool wants_lease;
+    uint64_t lease_ms; /* how long it is held, and waited for, at most */
     struct tier_stamp stamp;
-    /* Not before objects_get() has returned. <e>: a reference for the callee; <l>: of LEAD. After
-     * WAIT it is called once more. */
+    /* Is what Redis has good enough for who asks? If not it is a miss, and a lease is asked for as
+     * if it had nothing. */
+    bool (*is_good)(void *arg, const struct entry *e);
+    /* Not before objects_get() has returned. <e>: a reference for the callee; <l>: of LEAD, its
+     * own from then on. After WAIT it is called once more. */
     void (*on_done)(void *arg, enum object_result result, struct entry *e,
                     const struct object_lease *l);
     void *arg;
 };
 /* NULL: Redis is not to be asked (away, breaker, own invalidations wait): a miss. */
 struct object_get *objects_get(struct objects *o, const struct object_get_start *s);
-void objects_get_cancel(struct object_get *g); /* on_done does not come any more */
+/* on_done does not come any more. Only before its last call, but within one of WAIT. */
+void objects_get_cancel(struct object_get *g);
 
 /* Writes <e> behind; takes a reference of its own. <l>: the lease that ends with it, or NULL. */
 void objects_put(struct objects *o, const struct route *r, struct entry *e,
                  const struct tier_stamp *stamp, const struct object_lease *l);
 /* There is nothing to store: whoever waits fetches for himself. */
 void objects_release(struct objects *o, const struct object_lease *l);
+/* Is something being written, or about to be? Not where Redis is away. */
+bool objects_are_writing(const struct objects *o);
 
-/* Time of reads and writes, merged; and of reads that hit. Any thread. */
+/* Adds the time of reads, from asking to the reply. Any thread. */
 void objects_latency(const struct objects *o, struct hist *into);
-/* Objects that this worker has written and that have not ended. Any thread. */
+/* About how many objects this worker has written that have not ended. Any thread. */
 uint64_t objects_keys(const struct objects *o);
 
 #endif

@@ -26,11 +26,12 @@ enum script {
     SCRIPT_BEAT,    /* live | instance, ms that one is remembered -> {instances...} */
     SCRIPT_LEAVE,   /* live | instance */
     SCRIPT_NOTE,    /* boot log | gen, instance, log max, type, message -> seq */
-    SCRIPT_GET,     /* boot ep walks object lease | gen, token or "", lease ms
+    SCRIPT_GET,     /* boot ep walks object lease | gen, token or "", lease ms, "lease" (whatever is
+                       there is not good enough) or ""
                        -> {"hit", value, ms left, walks...}; {"none" or "outdated" or "foreign",
                        "lead" or "wait" or ""}; {"generation"} */
     SCRIPT_PUT,     /* boot object lease log | gen, life ms, value, token or "", instance, log max,
-                       object's name -> 1: new, 0: in the place of another */
+                       object's name -> ms that the one in its place had left; -2: there was none */
     SCRIPT_RELEASE, /* boot lease log | gen, token, instance, log max, object's name */
     SCRIPT_COUNT
 };

@@ -1,0 +1,53 @@
+/* objects-internal.h: what the files of objects.h share: a worker's link and names (objects.c), its
+ * reads (objects_get.c) and its writes (objects_put.c). */
+#ifndef LARDER_TIER_OBJECTS_INTERNAL_H
+#define LARDER_TIER_OBJECTS_INTERNAL_H
+
+#include <larder/base/list.h>
+#include <larder/tier/census.h>
+#include <larder/tier/objects.h>
+#include <larder/tier/script.h>
+
+enum { OBJECT_KEY_MAX = 512, OBJECT_HEX = 2 * VALUE_NAME };
+
+struct objects {
+    struct tier *tier;
+    struct tier_counters *counters;
+    struct loop *loop;
+    const struct redis_config *redis;
+    struct span secret;
+    struct redis_link *link;
+    struct buf keys; /* the text of the next four */
+    struct span boot, ep, walks, log;
+    struct list gets;         /* reads that somebody waits for */
+    struct list queue;        /* writes whose turn has not come */
+    unsigned queued, writing; /* waiting, and under way */
+    uint64_t queued_bytes;
+    struct timer *again; /* the queue waits, and no reply will come that moves it on */
+    struct hist read_time;
+    struct census census;
+    bool is_ended;
+};
+
+static inline void tier_count(_Atomic uint64_t *c, int64_t n)
+{
+    atomic_fetch_add_explicit(c, (uint64_t)n, memory_order_relaxed);
+}
+
+static inline struct span octets(const uint8_t *p, size_t len)
+{
+    return span_of((const char *)p, len);
+}
+
+/* The key of an object ('o') or of its lease ('l'). */
+void object_key_format(const struct objects *o, char kind, const uint8_t name[VALUE_NAME],
+                       struct buf *out);
+struct value_context object_context(const struct objects *o, const struct route *r);
+
+/* objects_put.c: sends what waits, as far as there is room. */
+void objects_pump(struct objects *o);
+void objects_drop_writes(struct objects *o);
+/* objects_get.c */
+void objects_drop_gets(struct objects *o);
+
+#endif
