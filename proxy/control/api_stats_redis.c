@@ -1,6 +1,8 @@
 /* The part of the figures that is about Redis: what it brought, and how it is. */
 #include "control-internal.h"
 
+#include <larder/tier/objects.h>
+
 static void write_counters(struct json_writer *w, struct tier *t)
 {
     struct tier_counters *c = tier_counters(t);

@@ -7,8 +7,9 @@
 
 #include <stdlib.h>
 
-static void fetch_free(struct fetch *f)
+void fetch_free(struct fetch *f)
 {
+    fetch_leave_shared(f);
     list_remove(&f->link);
     if (f->is_refresh)
         f->w->refreshing--;
@@ -80,6 +81,7 @@ static void land_unstorable(struct fetch *f, enum store_verdict why)
     struct flight_result r = {.outcome = FLIGHT_UNSTORABLE};
     end_old(f);
     fetch_note_failed_refresh(f);
+    fetch_release_lease(f);
     (void)store_land(f->w->store, take(f->flight), &r, &marker, marker ? 1 : 0, now);
 }
 
@@ -172,13 +174,8 @@ static void ask_plainly(struct fetch *f)
                                    .first_byte_timeout_ms = f->first_byte_timeout_ms};
     exchange_cancel(take(f->exchange));
     f->is_conditional = false;
-    if (start_exchange(f, &req))
-        return;
-    struct flight_result r = {.outcome = FLIGHT_FAILED, .error = UPSTREAM_BAD_ANSWER};
-    (void)store_land(f->w->store, take(f->flight), &r, NULL, 0, mono_now_ms());
-    if (f->client)
-        flow_on_landed(f->client, &r, false, STORE_YES);
-    fetch_free(f);
+    if (!start_exchange(f, &req))
+        fetch_fail(f, UPSTREAM_BAD_ANSWER);
 }
 
 /* It may never end, and its client shall not wait for that: what has come goes to him, and so does
@@ -281,14 +278,11 @@ static void on_error(void *arg, enum upstream_error error)
     f->exchange = NULL;
     count(&fetch_counters(f)->upstream_errors);
     if (f->mode == FETCH_COLLECT) {
-        struct flight_result r = {.outcome = FLIGHT_FAILED, .error = (int)error};
-        fetch_note_failed_refresh(f);
-        (void)store_land(f->w->store, take(f->flight), &r, NULL, 0, mono_now_ms());
-        if (f->client)
-            flow_on_landed(f->client, &r, false, STORE_YES);
-    } else if (f->client) {
-        flow_on_stream_error(f->client, error);
+        fetch_fail(f, error);
+        return;
     }
+    if (f->client)
+        flow_on_stream_error(f->client, error);
     fetch_free(f);
 }
 
@@ -306,10 +300,37 @@ static const struct exchange_ops fetch_ops = {.on_interim = on_interim,
                                               .on_writable = on_writable,
                                               .on_error = on_error};
 
+void fetch_fail(struct fetch *f, enum upstream_error error)
+{
+    struct flight_result r = {.outcome = FLIGHT_FAILED, .error = (int)error};
+    fetch_note_failed_refresh(f);
+    (void)store_land(f->w->store, take(f->flight), &r, NULL, 0, mono_now_ms());
+    if (f->client)
+        flow_on_landed(f->client, &r, false, STORE_YES);
+    fetch_free(f);
+}
+
 static bool start_exchange(struct fetch *f, const struct exchange_request *req)
 {
     f->exchange = exchange_start(f->w->pools[f->l.route->upstream], req, &fetch_ops, f);
     return f->exchange != NULL;
+}
+
+bool fetch_begin(struct fetch *f, const struct exchange_request *req)
+{
+    struct route_counters *c = fetch_counters(f);
+    f->asked_mono_ms = mono_now_ms();
+    if (f->w->shared->tier && f->flight)
+        tier_stamp_now(f->w->shared->tier, &f->stamp);
+    if (!start_exchange(f, req))
+        return false;
+    count(&c->fetches);
+    if (f->is_refresh) {
+        count(&c->refreshes);
+        if (f->old && entry_use_at(f->old, f->asked_mono_ms) == ENTRY_FRESH)
+            count(&c->refreshes_ahead);
+    }
+    return true;
 }
 
 static char *copy_text(struct span s)
@@ -347,6 +368,9 @@ struct fetch *fetch_start(const struct fetch_start *s)
         return NULL;
     list_init(&f->link);
     f->w = s->w;
+    f->is_refresh = !s->client;
+    if (f->is_refresh)
+        s->w->refreshing++;
     f->l.route = s->l->route;
     f->l.is_https = s->l->is_https;
     f->l.value_count = s->flight ? s->l->value_count : 0;
@@ -364,13 +388,11 @@ struct fetch *fetch_start(const struct fetch_start *s)
     f->first_byte_timeout_ms = s->exchange.first_byte_timeout_ms;
     if (f->is_conditional)
         f->plain_head = span_of(copy_text(s->plain_head), s->plain_head.len);
-    if ((f->is_conditional && !f->plain_head.p) || !start_exchange(f, &s->exchange))
+    if (f->is_conditional && !f->plain_head.p)
+        goto fail;
+    if (!fetch_ask_shared(f, s) && !fetch_begin(f, &s->exchange))
         goto fail;
     list_push_back(&s->w->fetches, &f->link);
-    count(&fetch_counters(f)->fetches);
-    f->is_refresh = !s->client;
-    if (f->is_refresh)
-        s->w->refreshing++;
     return f;
 fail:
     fetch_free(f);
@@ -393,12 +415,21 @@ void fetch_abandon_all(struct worker *w)
     list_for_each_safe (it, next, &w->fetches) {
         struct fetch *f = container_of(it, struct fetch, link);
         struct flight_result none = {.outcome = FLIGHT_UNSTORABLE};
-        if (f->client || !f->exchange)
+        if (f->client || (!f->exchange && !f->get))
             continue;
         exchange_cancel(f->exchange);
         if (f->flight) /* who waits for it elsewhere asks for itself */
             (void)store_land(w->store, take(f->flight), &none, NULL, 0, mono_now_ms());
         fetch_free(f);
+    }
+}
+
+void fetch_stop_all_shared(struct worker *w)
+{
+    list_for_each_safe (it, next, &w->fetches) {
+        struct fetch *f = container_of(it, struct fetch, link);
+        if (f->get)
+            fetch_fail(f, UPSTREAM_STOPPED);
     }
 }
 

@@ -14,6 +14,13 @@ struct variant {
     mono_ms over_ms;
 };
 
+/* Of this instance, or of those that share with it. */
+static struct entry *known_marker(const struct fetch *f, const struct cache_key *primary)
+{
+    struct entry *marker = lookup_marker(f->w, primary);
+    return marker || !f->found_vary ? marker : entry_ref(f->found_vary);
+}
+
 /* The names by which the answer varies, with the key it is stored under, and when the last of the
  * other variants is over; false: too long. */
 static bool variant_of(struct fetch *f, struct variant *v)
@@ -28,7 +35,7 @@ static bool variant_of(struct fetch *f, struct variant *v)
     /* where the key has scheme and Host it does not matter what the answer says of them */
     bool names_host = !(f->l.route->fresh.is_http && f->l.route->key_host) &&
                       answer_names_host(f->request, f->response, f->body);
-    cleanup(entry_unrefp) struct entry *marker = lookup_marker(f->w, &l.key);
+    cleanup(entry_unrefp) struct entry *marker = known_marker(f, &l.key);
     struct vary_case c = {.request = f->request,
                           .response = f->response,
                           .known = marker ? marker->body : span_of(NULL, 0),
@@ -81,25 +88,30 @@ static struct entry *vary_marker(const struct fetch *f, const struct variant *v,
     return marker_new(f, &key, over, now, buf_span(&v->names));
 }
 
-/* Under the language that the answer is in: where its variant stands. NULL: it does not say, or
+static struct span answer_language(const struct head *h)
+{
+    const struct field *f = head_field_named(h, SPAN_LIT("content-language"));
+    return f ? f->value : span_of(NULL, 0);
+}
+
+/* Under the <language> that the answer is in: where its variant stands. NULL: it does not say, or
  * nothing tells languages apart. */
 static struct entry *language_alias(const struct fetch *f, const struct variant *v,
-                                    const struct entry *e, mono_ms now)
+                                    const struct entry *e, struct span language, mono_ms now)
 {
-    const struct field *language = head_field_named(f->response, SPAN_LIT("content-language"));
     const struct cache_key *k = flight_key(f->flight);
     char block[KEY_BYTES_MAX], lower[64];
     struct buf text;
     struct cache_key key;
     struct lookup l = {.route = f->l.route, .is_https = f->l.is_https};
-    if (!language || !span_is_token(language->value) || language->value.len > sizeof(lower))
+    if (!span_is_token(language) || language.len > sizeof(lower))
         return NULL;
-    for (size_t i = 0; i < language->value.len; i++)
-        lower[i] = (char)tolower((unsigned char)language->value.p[i]);
+    for (size_t i = 0; i < language.len; i++)
+        lower[i] = (char)tolower((unsigned char)language.p[i]);
     cache_key_init(&l.key, span_of(k->text.p, k->primary_len));
     buf_init_fixed(&text, block, sizeof(block));
-    if (!lookup_language_key(&l, f->request, buf_span(&v->names),
-                             span_of(lower, language->value.len), &text, &key))
+    if (!lookup_language_key(&l, f->request, buf_span(&v->names), span_of(lower, language.len),
+                             &text, &key))
         return NULL;
     return marker_new(f, &key, entry_over_ms(e), now, v->key.text);
 }
@@ -137,6 +149,7 @@ static struct entry *make_entry(struct fetch *f, const struct cache_key *key, st
         .began = flight_began(f->flight),
         /* RFC 9111 section 4.2.3: an answer ages while its body comes */
         .stored_mono_ms = f->l.route->fresh.is_http ? f->head_mono_ms : now,
+        .known_mono_ms = route_is_guarded(f->l.route) ? f->asked_mono_ms : 0,
         .fetch_us = f->wait_us,
         .body = body,
         .target = has_secret_target(f->l.route) ? no_span : f->request->target,
@@ -206,8 +219,16 @@ static void count_landed(struct fetch *f, const struct judged *judged, enum err_
 struct landing {
     struct entry *entry, *marker, *alias;
     bool is_alone; /* for its leader only */
+    bool is_found; /* another instance has fetched it */
     struct judged judged;
 };
+
+static void landing_fini(struct landing *l)
+{
+    entry_unref(l->marker);
+    entry_unref(l->alias);
+    judged_fini(&l->judged);
+}
 
 /* What must be validated at each use is its leader's alone (RFC 9111 section 4), stored or not. */
 static bool is_for_one(const struct fetch *f)
@@ -223,17 +244,20 @@ static void land(struct fetch *f, const struct landing *l, mono_ms now)
     struct flight_result r = {.outcome = l->entry ? FLIGHT_ANSWER : FLIGHT_FAILED,
                               .entry = l->entry,
                               .vary = l->marker,
+                              .is_found = l->is_found,
                               .error = UPSTREAM_BAD_ANSWER};
     /* the marker first: it counts its variants */
     struct entry *entries[3] = {l->marker ? l->marker : l->entry, l->entry, l->alias};
     unsigned count_stored = is_stored ? 1u + (l->marker != NULL) + (l->alias != NULL) : 0;
     if (!is_stored)
         fetch_note_failed_refresh(f);
-    bool is_for_all =
-        !l->is_alone && !is_for_one(f) && (!is_stored || entry_is_shareable(l->entry));
+    bool is_for_all = l->is_found || (!l->is_alone && !is_for_one(f) &&
+                                      (!is_stored || entry_is_shareable(l->entry)));
     enum err_code stored = store_land(f->w->store, take(f->flight), is_for_all ? &r : &own, entries,
                                       count_stored, now);
     count_landed(f, &l->judged, stored);
+    if (is_stored && !stored && is_for_all && !l->is_found)
+        fetch_share(f, l->entry, l->marker);
     if (f->client)
         flow_on_landed(f->client, &r, is_stored && !stored, l->judged.verdict);
 }
@@ -260,11 +284,35 @@ void fetch_land(struct fetch *f)
         if (!l.marker)
             entry_unref(take(l.entry));
         else
-            l.alias = language_alias(f, &v, l.entry, now);
+            l.alias = language_alias(f, &v, l.entry, answer_language(f->response), now);
     }
     land(f, &l, now);
     entry_unref(l.entry);
-    entry_unref(l.marker);
-    entry_unref(l.alias);
-    judged_fini(&l.judged);
+    landing_fini(&l);
+}
+
+void fetch_land_found(struct fetch *f, struct entry *e)
+{
+    struct variant v;
+    struct landing l = {.entry = e, .is_found = true};
+    mono_ms now = mono_now_ms();
+    struct cache_key primary;
+    cache_key_init(&primary, span_of(e->key.text.p, e->key.primary_len));
+    cleanup(entry_unrefp) struct entry *marker =
+        e->key.text.len > e->key.primary_len ? known_marker(f, &primary) : NULL;
+    if (marker) {
+        buf_init_fixed(&v.names, v.names_block, sizeof(v.names_block));
+        buf_add_span(&v.names, marker->body);
+        v.key = e->key;
+        v.over_ms = entry_over_ms(marker);
+        l.marker = v.names.failed ? NULL : vary_marker(f, &v, e, now);
+    }
+    if (l.marker)
+        l.alias =
+            language_alias(f, &v, e, validate_stored_field(e, SPAN_LIT("content-language")), now);
+    /* what it is counted by has other numbers in each instance */
+    e->value_count = f->l.value_count;
+    memcpy(e->value, f->l.value, f->l.value_count * sizeof(e->value[0]));
+    land(f, &l, now);
+    landing_fini(&l);
 }

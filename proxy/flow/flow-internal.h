@@ -3,7 +3,8 @@
  * worker.c   a thread: loop, pools, counters
  * hit.c      the gate's question, and the hit path: no allocation, no formatting but numbers
  * flow.c     the table of states of a request that was no plain hit
- * fetch.c    one upstream exchange: collected for the store, or streamed to a client
+ * fetch.c    one upstream exchange: collected for the store, or streamed to a client; before it
+ *            Redis is asked for what other instances have fetched (fetch_shared.c)
  * forward.c  the request's head as the upstream gets it
  * answer.c   a response's head as clients get it, and the entry made of it
  * lookup.c   a request's route, key and tags, for hit.c and flow.c alike
@@ -17,7 +18,7 @@
 #define LARDER_FLOW_INTERNAL_H
 
 #include <larder/flow/worker.h>
-#include <larder/tier/tier.h>
+#include <larder/tier/objects.h>
 
 #include <event2/buffer.h>
 #include <pthread.h>
@@ -36,6 +37,7 @@ struct worker {
     struct store *store;
     struct loop *loop;
     struct upstream_pool **pools;
+    struct objects *objects; /* answers in Redis; NULL: this instance is alone */
     struct access_queue *access;
     struct route_counters *routes; /* config->route_count */
     struct value_counters *values; /* values_max() */
@@ -232,6 +234,7 @@ struct fetch_start {
     struct entry *old;      /* what may be served stale meanwhile, or NULL; a reference is taken */
     struct span request_text; /* the leader's head; copied for a flight */
     bool is_part;             /* a range is asked for */
+    bool wants_new;           /* what other instances have stored will not do */
     struct span plain_head;   /* where <old> is validated: the exchange's head without that */
     struct span body;         /* its body, where the key was made of it; copied */
     struct exchange_request exchange;
@@ -241,6 +244,8 @@ struct fetch *fetch_start(const struct fetch_start *s);
 void fetch_leave(struct fetch *f);
 /* Ends what is fetched for no client. */
 void fetch_abandon_all(struct worker *w);
+/* Ends what waits for Redis: no loop runs any more. */
+void fetch_stop_all_shared(struct worker *w);
 struct exchange *fetch_exchange(struct fetch *f); /* NULL: it has ended */
 unsigned fetch_status(const struct fetch *f);     /* as the upstream said it; 0: not yet */
 struct evbuffer *fetch_body(struct fetch *f);

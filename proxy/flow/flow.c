@@ -27,8 +27,8 @@ static const struct {
     [FLOW_LOOKUP] = {"lookup", step_lookup,
                      TO(FLOW_WAIT) | TO(FLOW_DELIVER) | TO(FLOW_PASS) | TO(FLOW_FAIL)},
     [FLOW_WAIT] = {"wait", step_wait,
-                   TO(FLOW_LOOKUP) | TO(FLOW_DELIVER) | TO(FLOW_PASS) | TO(FLOW_FAIL) |
-                       TO(FLOW_STREAM)},
+                   TO(FLOW_LOOKUP) | TO(FLOW_WAIT) | TO(FLOW_DELIVER) | TO(FLOW_PASS) |
+                       TO(FLOW_FAIL) | TO(FLOW_STREAM)},
     [FLOW_PASS] = {"pass", flow_step_pass, TO(FLOW_STREAM) | TO(FLOW_FAIL)},
     [FLOW_STREAM] = {"stream", flow_step_stream,
                      TO(FLOW_TUNNEL) | TO(FLOW_DELIVER) | TO(FLOW_FAIL) | TO(FLOW_DONE)},
@@ -300,8 +300,8 @@ static enum flow_state step_wait(struct flow *f)
             return bypass(f, REASON_AUTHORIZATION);
         }
         if (flow_is_our_variant(f) && (f->is_led || lookup_knows_origin(f->head, f->entry)))
-            return FLOW_DELIVER;
-        f->is_coalesced = false; /* another variant's flight: ask anew */
+            return f->is_found ? flow_serve_found(f) : FLOW_DELIVER;
+        f->is_found = f->is_coalesced = false; /* another variant's flight: ask anew */
         entry_unref(take(f->entry));
         entry_unref(take(f->vary));
         return FLOW_LOOKUP;

@@ -31,6 +31,7 @@ struct waiter {
     struct entry *entry, *vary;
     enum flight_outcome outcome;
     int error;
+    bool is_found;
 };
 
 struct flow {
@@ -58,6 +59,7 @@ struct flow {
     struct fetch *fetch;   /* our own */
     struct waiter *waiter; /* our place in another's */
     bool is_led, is_coalesced;
+    bool is_found; /* the flight has found it in Redis: neither of the two, then */
     bool is_landed;
     enum flight_outcome landed;
     int landed_error;
@@ -73,8 +75,9 @@ struct flow {
     enum store_verdict verdict;
     bool head_written, is_head_only, is_chunked, is_ended, is_upload_done, is_upload_failed;
     enum upstream_error stream_error;
-    uint64_t passed_began; /* number of the last invalidation when the request was passed on */
-    struct keep *keep;     /* a copy of what streams by, to be stored */
+    uint64_t passed_began;  /* number of the last invalidation when the request was passed on */
+    mono_ms passed_mono_ms; /* when that was */
+    struct keep *keep;      /* a copy of what streams by, to be stored */
     struct tier_publication *publication; /* others are being told of a write: its answer is held */
     struct evbuffer *held;                /* ... here; NULL: nothing was */
 
@@ -100,6 +103,8 @@ void flow_log(struct flow *f);
 enum flow_state flow_begin(struct flow *f);
 bool flow_is_our_variant(struct flow *f);
 enum flow_state flow_lead(struct flow *f, struct flight *flight);
+/* The entry was found in Redis: as good as if it had been here. */
+enum flow_state flow_serve_found(struct flow *f);
 /* There is a stale answer, and nothing forbids to serve it to this request. */
 bool flow_may_serve_stale(const struct flow *f);
 /* ... in a failure's place: the route's budget has a say, and is spent. */

@@ -16,7 +16,8 @@ static void on_letter(struct letter *l)
         f->landed_error = w->error;
         f->entry = take(w->entry);
         f->vary = take(w->vary);
-        f->is_coalesced = w->outcome != FLIGHT_UNSTORABLE;
+        f->is_found = w->is_found;
+        f->is_coalesced = w->outcome != FLIGHT_UNSTORABLE && !w->is_found;
         count_down(&f->w->counters.coalesced_waiting);
         timer_stop(f->timer);
         flow_run(f);
@@ -32,6 +33,7 @@ static void on_landed(struct flight_waiter *base, const struct flight_result *r)
     struct waiter *w = container_of(base, struct waiter, base);
     w->outcome = r->outcome;
     w->error = r->error;
+    w->is_found = r->is_found;
     w->entry = r->entry ? entry_ref(r->entry) : NULL;
     w->vary = r->vary ? entry_ref(r->vary) : NULL;
     w->letter.on_delivery = on_letter;
@@ -47,6 +49,7 @@ void flow_on_landed(struct flow *f, const struct flight_result *r, bool is_store
     f->is_landed = true;
     f->landed = r->outcome;
     f->landed_error = r->error;
+    f->is_found = r->is_found;
     f->is_stored = is_stored;
     f->verdict = verdict;
     f->entry = r->entry ? entry_ref(r->entry) : NULL;
@@ -89,6 +92,7 @@ static void note_miss(struct flow *f, enum store_miss miss)
 static enum flow_state fetch_anew(struct flow *f, struct entry *e, enum reason why)
 {
     struct flight *flight = NULL;
+    f->is_found = false;
     lookup_tags(f->w->shared, &f->l, f->head, flow_whole_body(f), flow_json(f));
     if (store_refresh(f->w->store, e, &f->l.tags, mono_now_ms(), &flight) != STORE_LEAD) {
         if (why == REASON_WARM) {
@@ -128,6 +132,14 @@ static enum flow_state serve(struct flow *f, struct entry *e, bool is_stale)
         (void)refresh_start(&r, e); /* if not now, then with the next request */
     }
     return FLOW_DELIVER;
+}
+
+enum flow_state flow_serve_found(struct flow *f)
+{
+    struct entry *e = take(f->entry);
+    timer_stop(f->timer);
+    f->is_led = f->is_coalesced = false;
+    return serve(f, e, entry_use_at(e, mono_now_ms()) != ENTRY_FRESH);
 }
 
 enum flow_state flow_lead(struct flow *f, struct flight *flight)

@@ -2,6 +2,8 @@
  */
 #include "flow.h"
 
+#define FOUND "redis" /* the detail of a hit that other instances have made possible */
+
 static void release_entry(void *owner)
 {
     entry_unref(owner);
@@ -51,7 +53,9 @@ enum flow_state flow_step_deliver(struct flow *f)
     struct answer_lines parts = {.entry = e,
                                  .shape = &shape,
                                  .cache_status = buf_span(&status),
-                                 .detail = is_unasked ? reason_name(f->reason) : NULL,
+                                 .detail = is_unasked    ? reason_name(f->reason)
+                                           : f->is_found ? FOUND
+                                                         : NULL,
                                  .id = buf_span(&f->id),
                                  .is_first = f->is_led && !f->is_stale,
                                  .close = close,
@@ -166,6 +170,8 @@ static void count_hit(struct flow *f, struct route_counters *c, uint64_t us, boo
         count_stale(f, c);
     else
         count(&c->hits);
+    if (!is_stale && f->is_found)
+        count(&c->redis_hits);
     if (f->status == 304)
         count(&c->not_modified);
     count_add(&c->saved_us, saved);
@@ -247,7 +253,7 @@ void flow_log(struct flow *f)
                                 .total_us = us,
                                 .upstream_us = f->upstream_us};
     if (f->outcome[0] == 'h')
-        rec.reason = span_of(NULL, 0);
+        rec.reason = span_str(f->is_found ? FOUND : NULL);
     else if (f->outcome[0] == 'e' && f->problem.type)
         rec.reason = span_str(f->problem.type);
     if (f->w->access)

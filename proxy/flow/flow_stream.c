@@ -72,6 +72,13 @@ static const struct entry *validated(const struct flow *f, const struct flight *
                                                                                           : NULL;
 }
 
+/* The upstream itself is to be asked. */
+static bool wants_new(const struct flow *f)
+{
+    return f->wants_new || f->reason == REASON_WARM || f->reason == REASON_REQUEST ||
+           f->reason == REASON_ORIGIN;
+}
+
 /* Formats the request's head and starts the exchange; with a flight it is for the cache. */
 bool flow_start_fetch(struct flow *f, struct flight *flight)
 {
@@ -115,6 +122,7 @@ bool flow_start_fetch(struct flow *f, struct flight *flight)
         .old = f->is_whole_stale ? NULL : f->stale,
         .request_text = gate_head_text(f->gate),
         .is_part = f->is_part,
+        .wants_new = wants_new(f),
         .plain_head = buf_span(&plain),
         .body = flight ? whole : span_of(NULL, 0),
         .exchange = {.head = buf_span(&head),
@@ -137,6 +145,7 @@ enum flow_state flow_step_pass(struct flow *f)
     f->is_led = f->is_coalesced = false;
     f->stream_head = NULL;
     f->passed_began = tag_now(store_tags(f->w->store));
+    f->passed_mono_ms = mono_now_ms();
     if (!flow_start_fetch(f, NULL))
         return flow_fail(f, 503, "overloaded", "out of memory");
     if (!f->is_upload_done)

@@ -1,6 +1,7 @@
 /* What is stored without a flight: an answer to a POST that says it is the target's own (RFC 9110
  * section 9.3.3), copied while it streams by, and a stored answer that a HEAD has brought news of
- * (RFC 9111 section 4.3.5). */
+ * (RFC 9111 section 4.3.5). It stays with this instance: what a POST brings is older than the
+ * invalidations that it makes, and other instances could not tell it from what those mean. */
 #include "flow.h"
 
 #include <larder/http/vary.h>
@@ -15,6 +16,7 @@ struct keep {
     mono_ms head_mono_ms;
     uint64_t began;        /* number of the last invalidation: the POST's own counts as before */
     uint64_t passed_began; /* ... and when the POST went to the app */
+    mono_ms passed_mono_ms;
     char key_block[KEY_BYTES_MAX];
 };
 
@@ -118,6 +120,7 @@ struct keep *keep_start(const struct flow *f, const struct head *response)
     }
     lookup_tags(f->w->shared, &k->l, &k->head, span_of(NULL, 0), NULL);
     k->passed_began = f->passed_began;
+    k->passed_mono_ms = f->passed_mono_ms;
     if (is_outrun(k, f->w, k->l.tags.tag, k->l.tags.count)) {
         keep_free(k);
         return NULL;
@@ -163,6 +166,8 @@ void keep_store(struct keep *k, struct worker *w, const struct head *response)
                                 .tag_text = buf_span(&judged.tag_text),
                                 .began = k->began,
                                 .stored_mono_ms = k->head_mono_ms,
+                                .known_mono_ms =
+                                    route_is_guarded(k->l.route) ? k->passed_mono_ms : 0,
                                 .body = span_of((const char *)evbuffer_pullup(k->body, -1), len),
                                 .target = k->head.target,
                                 .host = k->head.host,
@@ -234,6 +239,7 @@ static struct entry *updated(struct worker *w, const struct lookup *l, const str
                                 .tag_text = e->tag_text,
                                 .began = e->began,
                                 .stored_mono_ms = mono_now_ms(),
+                                .known_mono_ms = e->known_mono_ms,
                                 .fetch_us = e->fetch_us,
                                 .body = e->body,
                                 .target = e->target,

@@ -82,10 +82,6 @@ bool refresh_start(const struct refresh *r, struct entry *e)
         (void)store_land(w->store, flight, &none, NULL, 0, now);
         return false;
     }
-    struct route_counters *c = &w->routes[r->l->route->index];
-    count(&c->refreshes);
-    if (entry_use_at(e, now) == ENTRY_FRESH)
-        count(&c->refreshes_ahead);
     return true;
 }
 

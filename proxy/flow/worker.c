@@ -95,13 +95,21 @@ static bool make_pools(struct worker *w)
     return true;
 }
 
+static bool make_objects(struct worker *w)
+{
+    struct tier *t = w->shared->tier;
+    w->objects = t ? objects_new(t, w->loop, w->config, w->index) : NULL;
+    return !t || w->objects;
+}
+
 static void on_drain_poll(void *arg)
 {
     struct worker *w = arg;
     bool is_idle = loop_connections(w->loop) == 0;
     if (is_idle)
         fetch_abandon_all(w); /* nobody is left to serve what they bring */
-    if (is_idle || mono_now_ms() >= w->drain_deadline)
+    bool is_done = is_idle && !(w->objects && objects_are_writing(w->objects));
+    if (is_done || mono_now_ms() >= w->drain_deadline)
         loop_stop(w->loop);
     else
         timer_start(w->drain_timer, DRAIN_POLL_MS);
@@ -128,7 +136,7 @@ struct worker *worker_new(unsigned index, struct shared *shared)
     bool is_logged = !span_eq(w->config->log.access, SPAN_LIT("off"));
     w->access = is_logged ? access_queue_new(ACCESS_QUEUE_BYTES) : NULL;
     if (!w->routes || !w->values || !w->drain_timer || (is_logged && !w->access) ||
-        !make_pools(w)) {
+        !make_pools(w) || !make_objects(w)) {
         worker_free(w);
         return NULL;
     }
@@ -205,6 +213,8 @@ void worker_stop_upstreams(struct worker *w)
         if (w->pools[i])
             upstream_pool_free(take(w->pools[i]));
     }
+    fetch_stop_all_shared(w);
+    objects_free(take(w->objects));
 }
 
 void worker_free(struct worker *w)
@@ -223,6 +233,11 @@ void worker_free(struct worker *w)
 const struct route_counters *worker_route_counters(const struct worker *w)
 {
     return w->routes;
+}
+
+const struct objects *worker_objects(const struct worker *w)
+{
+    return w->objects;
 }
 
 const struct value_counters *worker_value_counters(const struct worker *w)

@@ -20,6 +20,7 @@ struct flight_result {
     enum flight_outcome outcome;
     struct entry *entry; /* borrowed: a waiter that keeps it takes a reference */
     struct entry *vary;  /* the answer's VARY marker, borrowed; NULL: it has one variant only */
+    bool is_found;       /* it was stored elsewhere, and not fetched: a hit for all who wait */
     int error;           /* the flow layer's own */
 };
 

@@ -15,6 +15,7 @@
 #define ROUTE_COUNTERS(X)                                                                          \
     X(requests, "requests of this route")                                                          \
     X(hits, "answered from the cache, fresh")                                                      \
+    X(redis_hits, "of the hits: found in Redis, not in memory")                                    \
     X(stale, "answered from the cache, stale")                                                     \
     X(stale_while_revalidate, "of the stale: while a refresh was on its way")                      \
     X(stale_if_error, "of the stale: in place of an upstream's failure")                           \

@@ -26,6 +26,7 @@ struct route_switch {
 };
 
 struct body_plan;
+struct objects;
 struct tier;
 
 /* What all workers share; immutable but for what has its own locks. */
@@ -75,6 +76,8 @@ void worker_free(struct worker *w);
 /* Read by any thread. <route> counters are config->route_count long. */
 const struct route_counters *worker_route_counters(const struct worker *w);
 const struct worker_counters *worker_counters(const struct worker *w);
+/* NULL: this instance is alone. */
+const struct objects *worker_objects(const struct worker *w);
 /* values_max() of them. */
 const struct value_counters *worker_value_counters(const struct worker *w);
 
