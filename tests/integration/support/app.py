@@ -21,7 +21,7 @@ class Gate:
 
 
 class App:
-    def __init__(self, module, server, directory=APPS, probe="/_counts"):
+    def __init__(self, module, server, directory=APPS, probe="/_counts", environment=None):
         self.probe = probe
         listener = socket.socket()
         listener.bind(("127.0.0.1", 0))
@@ -39,7 +39,8 @@ class App:
             command = [PYTHON, "-m", "uvicorn", "--log-level", "error", "--fd", str(fd),
                        f"{module}:app"]
         self.process = subprocess.Popen(command, cwd=directory, pass_fds=[fd],
-                                        env=dict(os.environ, PYTHONDONTWRITEBYTECODE="1"))
+                                        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1",
+                                             **(environment or {})})
         listener.close()
         wait_until(self._is_up)
 

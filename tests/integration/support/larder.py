@@ -63,9 +63,9 @@ class Larder:
         self.directory = tempfile.TemporaryDirectory()
         path = pathlib.Path(self.directory.name) / "larder.json"
         path.write_text(config if isinstance(config, str) else json.dumps(config))
-        environment = dict(os.environ, ASAN_OPTIONS="detect_leaks=1:quarantine_size_mb=4",
-                           UBSAN_OPTIONS="halt_on_error=1:print_stacktrace=1",
-                           **(environment or {}))
+        environment = {**os.environ, "ASAN_OPTIONS": "detect_leaks=1:quarantine_size_mb=4",
+                       "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1",
+                       **(environment or {})}
         self.process = subprocess.Popen([program, "-c", str(path)], stdout=subprocess.PIPE,
                                         stderr=subprocess.PIPE, env=environment)
         self.log_lines, self.access, self.raw_stderr = [], [], []
@@ -175,6 +175,13 @@ class Larder:
         self.process.stdout.close()
         self.process.stderr.close()
         self.directory.cleanup()
+
+    def kill(self):
+        """As when its machine ends: no word to anybody."""
+        self.process.kill()
+        self.process.wait()
+        self.close()
+        assert not self.raw_stderr, "".join(self.raw_stderr)
 
     def stop(self):
         """SIGTERM; a clean end is exit code 0 and no word from a sanitizer."""
