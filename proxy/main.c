@@ -83,11 +83,22 @@ static void drain(struct daemon *d, const char *signal_name)
         worker_drain(d->shared.workers[i], d->config->drain_timeout_ms);
 }
 
-/* The main loop, and with it /health/ready, goes on until the last worker has drained. */
+static void on_left(void *arg)
+{
+    struct daemon *d = arg;
+    loop_stop(d->loop);
+}
+
+/* The main loop, and with it /health/ready, goes on until the last worker has drained, and other
+ * instances know that this one leaves. */
 static void on_worker_ended(void *arg)
 {
     struct daemon *d = arg;
-    if (++d->ended == d->shared.worker_count)
+    if (++d->ended < d->shared.worker_count)
+        return;
+    if (d->shared.tier)
+        tier_leave(d->shared.tier, on_left, d);
+    else
         loop_stop(d->loop);
 }
 
@@ -213,7 +224,11 @@ static enum err_code start(struct daemon *d, struct err *err)
     if (!rc)
         rc = make_main_loop(d, err);
     if (!rc)
+        rc = tls_main_open_tier(&d->shared, d->loop, err);
+    if (!rc)
         rc = make_workers(d, err);
+    if (!rc && d->shared.tier && tier_start(d->shared.tier))
+        rc = err_set(err, ERR_NOMEM, "start", "out of memory");
     if (!rc && c->control.enabled)
         rc = control_listen(d->control, &c->control.listen.address, err);
     if (!rc && c->control.socket.len)
@@ -265,6 +280,8 @@ static void stop(struct daemon *d)
         worker_join(s->workers[i]);
     if (s->main)
         mailbox_deliver(s->main); /* their last letters are parts of them */
+    if (s->tier)
+        tier_stop(s->tier);
     if (d->control)
         control_stop(d->control);
     for (unsigned i = 0; i < s->worker_count; i++)
@@ -273,6 +290,7 @@ static void stop(struct daemon *d)
         worker_free(s->workers[i]);
     timer_free(d->expire);
     timer_free(d->sweep);
+    tier_free(s->tier);
     loop_free(d->loop);
     if (d->control)
         control_free(d->control);

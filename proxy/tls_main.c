@@ -51,6 +51,8 @@ bool tls_main_test(const struct config *c)
         is_good &= test_listener(c->control.listen.tls, &r);
     for (unsigned i = 0; i < c->upstream_count; i++)
         is_good &= test_upstream(c->upstreams[i].tls, &r);
+    if (c->redis)
+        is_good &= test_upstream(c->redis->tls, &r);
     return is_good;
 }
 
@@ -85,6 +87,12 @@ enum err_code tls_main_open(struct shared *s, struct err *err)
     return rc;
 }
 
+enum err_code tls_main_open_tier(struct shared *s, struct loop *main_loop, struct err *err)
+{
+    struct open_report o = {.report.on_found = on_open, .err = err};
+    return tier_new(s->config, s->store, main_loop, &o.report, &s->tier, err);
+}
+
 static void reload(struct tls *t, struct tls_report *r, const char *what, unsigned *good,
                    unsigned *bad)
 {
@@ -112,6 +120,13 @@ void tls_main_reload(struct shared *s)
     for (unsigned i = 0; i < s->config->upstream_count; i++) {
         snprintf(what, sizeof(what), "upstream " SPAN_FMT, SPAN_ARG(s->config->upstreams[i].name));
         reload(upstream_tls(s->upstreams[i]), &r, what, &good, &bad);
+    }
+    if (s->tier && s->config->redis->tls) {
+        bool is_good = redis_reload(tier_redis(s->tier), &r) == ERR_OK;
+        good += is_good;
+        bad += !is_good;
+        if (!is_good)
+            log_error("SIGHUP: redis goes on with the certificates and keys that it had");
     }
     if (good + bad == 0)
         log_info("SIGHUP: no listener and no upstream has TLS, so nothing is read anew; a changed "

@@ -4,6 +4,7 @@
 
 #include <larder/http/surrogate.h>
 
+#include <stdio.h>
 #include <stdlib.h>
 
 enum { KEYS_DEFAULT = 20, KEYS_MAX = 1000, REFRESH_DEFAULT = 100, REFRESH_MAX = 1000 };
@@ -43,6 +44,7 @@ static void matched_fini(struct matched *m)
 
 /* What was asked beside the selector. */
 struct options {
+    bool wants_all;                /* to wait for all instances */
     bool is_dry, is_soft, is_hard; /* neither: soft where there is a window for it */
     uint64_t keys_max, refresh_max;
 };
@@ -67,6 +69,7 @@ static bool read_options(struct call *c, const struct json *root, struct options
 {
     const struct json *mode = json_member(root, SPAN_LIT("mode"));
     const struct json *limit = json_member(root, SPAN_LIT("limit"));
+    const struct json *wait = json_member(root, SPAN_LIT("wait"));
     *o = (struct options){.keys_max = KEYS_DEFAULT};
     if (!call_bool(c, root, "dry_run", &o->is_dry) ||
         !read_refresh(c, json_member(root, SPAN_LIT("refresh")), o))
@@ -75,16 +78,53 @@ static bool read_options(struct call *c, const struct json *root, struct options
     o->is_hard = mode && mode->type == JSON_STRING && span_eq(mode->text, SPAN_LIT("hard"));
     if (mode && !o->is_soft && !o->is_hard)
         return !call_fail(c, 400, "bad-value", "\"mode\" must be \"hard\" or \"soft\"");
+    o->wants_all = wait && wait->type == JSON_STRING && span_eq(wait->text, SPAN_LIT("all"));
+    if (wait && !o->wants_all)
+        return !call_fail(c, 400, "bad-value", "\"wait\" must be \"all\"");
     if (limit && (limit->type != JSON_NUMBER || !span_parse_u64(limit->text, &o->keys_max) ||
                   o->keys_max > KEYS_MAX))
         return !call_fail(c, 400, "bad-value", "\"limit\" must be 0 to %d", KEYS_MAX);
     return true;
 }
 
-static void write_answer(struct call *c, const struct purge *p, const struct matched *m,
-                         const struct job *refresh)
+static void write_instances(struct json_writer *w, const char *name,
+                            const char (*ids)[TIER_ID_LEN + 1], unsigned count)
 {
-    const struct store_removed *r = &p->sum;
+    json_write_array(w, name);
+    for (unsigned i = 0; i < count; i++)
+        json_write_str(w, NULL, ids[i]);
+    json_write_array_end(w);
+}
+
+/* What has become of it elsewhere. NULL: this instance is alone, or Redis could not be told. */
+static void write_replication(struct call *c, struct json_writer *w, bool wants_all,
+                              const struct tier_publication *p)
+{
+    if (!c->control->shared->tier)
+        return;
+    bool is_replicated = p && p->is_replicated;
+    json_write_bool(w, "replicated", is_replicated);
+    if (wants_all) {
+        write_instances(w, "applied_by", p ? p->applied : NULL, p ? p->applied_count : 0);
+        write_instances(w, "not_applied_by", p ? p->missing : NULL, p ? p->missing_count : 0);
+    }
+    if (!is_replicated || (wants_all && p->missing_count))
+        c->status = 202; /* RFC 9110 section 15.3.3: it will be done */
+}
+
+/* An invalidation that was carried out here, on its way to its answer. */
+struct answering {
+    struct call *call;
+    struct store_removed removed;
+    struct matched matched;
+    char refresh_job[32]; /* empty: none */
+    bool is_dry_run, wants_all;
+};
+
+static void write_answer(struct answering *a, const struct tier_publication *p)
+{
+    struct call *c = a->call;
+    const struct store_removed *r = &a->removed;
     struct json_writer w;
     char id[64];
     struct buf text;
@@ -93,25 +133,27 @@ static void write_answer(struct call *c, const struct purge *p, const struct mat
     json_writer_init(&w, &c->reply);
     json_write_object(&w, NULL);
     json_write_str(&w, "status", "ok");
-    if (!p->is_dry_run)
+    if (!a->is_dry_run)
         json_write_span(&w, "id", buf_span(&text));
-    bool is_soft = m->is_soft || r->stale > 0;
+    bool is_soft = a->matched.is_soft || r->stale > 0;
     json_write_str(&w, "mode", is_soft ? "soft" : "hard");
-    json_write_bool(&w, "dry_run", p->is_dry_run);
+    json_write_bool(&w, "dry_run", a->is_dry_run);
     json_write_u64(&w, "matched", r->matched);
     json_write_u64(&w, "removed", r->matched - r->stale);
     json_write_u64(&w, "stale", r->stale);
     json_write_u64(&w, "in_flight", r->flights);
     json_write_bool(&w, "exact", r->is_exact);
     json_write_array(&w, "keys");
-    for (unsigned i = 0; i < m->count; i++)
-        json_write_span(&w, NULL, cache_key_readable(&m->entries[i]->key));
+    for (unsigned i = 0; i < a->matched.count; i++)
+        json_write_span(&w, NULL, cache_key_readable(&a->matched.entries[i]->key));
     json_write_array_end(&w);
-    if (refresh)
-        json_write_str(&w, "refresh_job", refresh->id);
+    if (a->refresh_job[0])
+        json_write_str(&w, "refresh_job", a->refresh_job);
+    if (!a->is_dry_run)
+        write_replication(c, &w, a->wants_all, p);
     json_write_object_end(&w);
     buf_add_fmt(&c->audit, " -> %s%llu matched, %llu stale, " SPAN_FMT,
-                p->is_dry_run ? "dry run, " : "", (unsigned long long)r->matched,
+                a->is_dry_run ? "dry run, " : "", (unsigned long long)r->matched,
                 (unsigned long long)r->stale, SPAN_ARG(buf_span(&text)));
 }
 
@@ -131,13 +173,47 @@ static struct job *start_refresh(struct call *c, struct matched *m)
     return j;
 }
 
-static void finish(struct call *c, struct purge *p, struct matched *m)
+static void answering_free(struct answering *a)
 {
+    matched_fini(&a->matched);
+    free(a);
+}
+
+static void on_published(struct tier_publication *p)
+{
+    struct answering *a = p->arg;
+    struct call *c = a->call;
+    write_answer(a, p);
+    tier_publication_free(p);
+    answering_free(a);
+    call_finish(c);
+}
+
+/* Takes over what is in <m>. False: the answer comes later, when other instances have heard. */
+static bool finish(struct call *c, struct purge *p, struct matched *m, bool wants_all)
+{
+    struct answering *a = calloc(1, sizeof(*a));
     purge_finish(p);
     struct job *refresh = p->is_dry_run ? NULL : start_refresh(c, m);
-    write_answer(c, p, m, refresh);
+    if (!a) {
+        purge_fini(p);
+        return call_fail_nomem(c);
+    }
+    a->call = c;
+    a->removed = p->sum;
+    a->is_dry_run = p->is_dry_run;
+    a->wants_all = wants_all;
+    a->matched = *m;
+    *m = (struct matched){0};
+    if (refresh)
+        snprintf(a->refresh_job, sizeof(a->refresh_job), "%s", refresh->id);
     if (!p->is_dry_run)
         schedule_on_invalidation(c->control->schedule);
+    if (purge_publish(p, loop_mailbox(c->control->loop), wants_all, on_published, a))
+        return false;
+    write_answer(a, NULL);
+    answering_free(a);
+    return true;
 }
 
 bool api_invalidate(struct call *c)
@@ -160,10 +236,10 @@ bool api_invalidate(struct call *c)
     p.list_max = o.refresh_max ? 100000 : (unsigned)o.keys_max;
     p.on_entry = on_entry;
     p.arg = &m;
-    if (selector_apply(c, json_root(doc), &p))
-        finish(c, &p, &m);
+    bool is_done = !selector_apply(c, json_root(doc), &p) || finish(c, &p, &m, o.wants_all);
+    purge_fini(&p); /* what was done before a refusal */
     matched_fini(&m);
-    return true;
+    return is_done;
 }
 
 /* --- PURGE, as Varnish's and Fastly's tools speak it --- */
@@ -215,8 +291,8 @@ bool api_purge(struct call *c)
         (void)call_fail(c, 400, "bad-value", "a tag is a text of 1 to 1024 bytes");
     else if (is_good && g.count == 0)
         purge_place(c, &p);
-    if (!c->problem)
-        finish(c, &p, &m);
+    bool is_done = c->problem || finish(c, &p, &m, false);
+    purge_fini(&p);
     matched_fini(&m);
-    return true;
+    return is_done;
 }

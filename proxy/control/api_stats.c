@@ -8,7 +8,7 @@
 
 #include <stdlib.h>
 
-static void write_times(struct json_writer *w, const char *name, const struct hist *h)
+void stats_write_times(struct json_writer *w, const char *name, const struct hist *h)
 {
     uint64_t n = h->count;
     json_write_object(w, name);
@@ -29,8 +29,8 @@ static void write_ratio(struct json_writer *w, uint64_t hits, uint64_t misses)
 static void write_latency(struct json_writer *w, const struct route_counters *c)
 {
     json_write_object(w, "latency_ms");
-    write_times(w, "hit", &c->hit_time);
-    write_times(w, "miss", &c->miss_time);
+    stats_write_times(w, "hit", &c->hit_time);
+    stats_write_times(w, "miss", &c->miss_time);
     json_write_object_end(w);
 }
 
@@ -278,6 +278,7 @@ static void write_all(struct reading *r, const struct route *only)
     json_write_object_end(&w);
     write_routes(&w, r, only);
     write_tiers(&w, r->sum, &r->all);
+    stats_write_redis(&w, s, &r->part->hit_time);
     write_upstreams(&w, s);
     write_cache(&w, s, &r->all);
     json_write_object(&w, "values");

@@ -81,7 +81,8 @@ struct call {
     char location[64]; /* of a job that was made */
     bool is_replayed;
     struct buf reply;
-    struct buf audit; /* what was done, for the audit's line */
+    struct buf audit;     /* what was done, for the audit's line */
+    const char *audit_as; /* what kind of call it was, for the same */
     /* a stream of events */
     struct list in_stream;
     _Atomic bool is_gone;
@@ -94,6 +95,8 @@ bool call_fail(struct call *c, unsigned status, const char *type, const char *fm
     __attribute__((format(printf, 4, 5))); /* returns true: done */
 bool call_fail_nomem(struct call *c);
 void call_done(struct call *c);
+/* The same for a handler that has returned false: audited, and kept for a repetition. */
+void call_finish(struct call *c);
 void dispatch(struct call *c);
 
 /* Sends one event; after the last the call is gone. A client that has left is known by is_gone. */
@@ -228,6 +231,10 @@ void schedule_free(struct schedule *s);
 void schedule_start(struct schedule *s);
 void schedule_on_invalidation(struct schedule *s);
 struct job *schedule_run(struct control *c, struct span name, struct err *err); /* by name */
+
+/* api_stats.c, api_stats_redis.c; <scratch> is overwritten. Nothing where there is no Redis. */
+void stats_write_times(struct json_writer *w, const char *name, const struct hist *h);
+void stats_write_redis(struct json_writer *w, const struct shared *s, struct hist *scratch);
 
 bool api_invalidate(struct call *c);
 bool api_purge(struct call *c);

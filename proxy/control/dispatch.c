@@ -94,12 +94,20 @@ static bool handle(struct call *c)
         return row->handle(c);
     if (repeats_replay(c))
         return true;
+    c->audit_as = row->audit;
     bool is_done = row->handle(c);
     if (is_done) { /* otherwise the handler has: by now the call may be answered and gone */
         access_audit(c, row->audit);
         repeats_note(c);
     }
     return is_done;
+}
+
+void call_finish(struct call *c)
+{
+    access_audit(c, c->audit_as);
+    repeats_note(c);
+    call_done(c);
 }
 
 void dispatch(struct call *c)

@@ -14,7 +14,7 @@ const char SELECTOR_EXAMPLE[] =
 
 const char *const selector_members[] = {"key",  "url",     "path",    "glob",   "tag",
                                         "tags", "all_of",  "route",   "params", "all",
-                                        "mode", "dry_run", "refresh", "limit"};
+                                        "mode", "dry_run", "refresh", "limit",  "wait"};
 const unsigned selector_member_count = array_len(selector_members);
 
 static bool refuse_bound(struct call *c)

@@ -271,9 +271,18 @@ bool refresh_is_due(struct worker *w, const struct route *r, const struct entry 
 /* May a stale answer hide a failure now, by the route's budget for the day? Counts it. */
 bool refresh_may_hide_error(struct worker *w, const struct route *r);
 
-/* write.c: an answer to an unsafe request has come; before the client gets any of it */
-void write_apply(struct worker *w, const struct lookup *l, const struct head *h, struct span body,
-                 const struct json *json, const struct head *response);
+/* write.c: an answer to an unsafe request has come; before the client gets any of it. Where other
+ * instances must hear of it <on_done> comes, at the latest after their deadline; NULL: it does not.
+ */
+struct write {
+    const struct lookup *l;
+    const struct head *request, *response;
+    struct span body;
+    const struct json *json;
+    void (*on_done)(struct tier_publication *p);
+    void *arg;
+};
+struct tier_publication *write_apply(struct worker *worker, const struct write *write);
 
 /* Counts a request by the values that it or its answer has. */
 enum value_counter { VALUE_HIT, VALUE_STALE, VALUE_MISS, VALUE_COALESCED };

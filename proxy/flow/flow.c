@@ -48,6 +48,10 @@ static void flow_free(struct flow *f)
     entry_unref(f->stale);
     json_doc_free(f->json);
     keep_free(f->keep);
+    if (f->publication)
+        f->publication->arg = NULL; /* its on_done is still to come, and frees it */
+    if (f->held)
+        evbuffer_free(f->held);
     timer_free(f->timer);
     if (f->body)
         evbuffer_free(f->body);

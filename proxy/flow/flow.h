@@ -78,6 +78,8 @@ struct flow {
     uint64_t passed_began;  /* number of the last invalidation when the request was passed on */
     mono_ms passed_mono_ms; /* when that was */
     struct keep *keep;      /* a copy of what streams by, to be stored */
+    struct tier_publication *publication; /* others are being told of a write: its answer is held */
+    struct evbuffer *held;                /* ... here; NULL: nothing was */
 
     struct {
         bool is_open, is_up_ended, is_down_ended; /* up: to the upstream */

@@ -192,12 +192,56 @@ static void add_framing(struct flow *f, const struct head *h, struct buf *out)
     }
 }
 
+/* --- an answer that is held until others have heard of the write --- */
+
+static void write_bytes(struct flow *f, const void *p, size_t len)
+{
+    if (f->publication && evbuffer_add(f->held, p, len) == 0)
+        return;
+    gate_write(f->gate, p, len);
+}
+
+static void write_buffer(struct flow *f, struct evbuffer *b)
+{
+    if (f->publication && evbuffer_add_buffer(f->held, b) == 0)
+        return;
+    gate_write_buffer(f->gate, b);
+}
+
+static void on_published(struct tier_publication *p)
+{
+    struct flow *f = p->arg;
+    tier_publication_free(p);
+    if (!f)
+        return; /* it has left */
+    f->publication = NULL;
+    gate_write_buffer(f->gate, f->held);
+    flow_run(f);
+}
+
+static void apply_write(struct flow *f, const struct head *h)
+{
+    struct write write = {.l = &f->l,
+                          .request = f->head,
+                          .response = h,
+                          .body = flow_whole_body(f),
+                          .json = flow_json(f),
+                          .on_done = on_published,
+                          .arg = f};
+    f->publication = write_apply(f->w, &write);
+    if (!f->publication)
+        return;
+    f->held = evbuffer_new();
+    if (!f->held) /* then it is not held */
+        take(f->publication)->arg = NULL;
+}
+
 /* False: no memory; nothing has been written. */
 static bool write_head(struct flow *f)
 {
     const struct head *h = f->stream_head;
     f->keep = keep_start(f, h);
-    write_apply(f->w, &f->l, f->head, flow_whole_body(f), flow_json(f), h);
+    apply_write(f, h);
     if (f->keep)
         keep_note_write(f->keep, f->w);
     if (f->has_key && f->head->method == METHOD_HEAD && !f->is_led)
@@ -222,7 +266,7 @@ static bool write_head(struct flow *f)
     buf_add_str(&out, "\r\n");
     if (out.failed)
         return false;
-    gate_write(f->gate, out.p, out.len);
+    write_bytes(f, out.p, out.len);
     f->head_written = true;
     f->is_head_only = !status_has_body(h->status, f->head->method);
     f->status = h->status;
@@ -246,16 +290,17 @@ static void pump_download(struct flow *f)
         if (f->is_chunked) {
             char size[24];
             int n = snprintf(size, sizeof(size), "%zx\r\n", len);
-            gate_write(f->gate, size, (size_t)n);
+            write_bytes(f, size, (size_t)n);
         }
-        gate_write_buffer(f->gate, body);
+        write_buffer(f, body);
         if (f->is_chunked)
-            gate_write(f->gate, "\r\n", 2);
+            write_bytes(f, "\r\n", 2);
     }
     struct exchange *x = fetch_exchange(f->fetch);
     if (!x)
         return;
-    if (gate_pending(f->gate) > STREAM_HIGH)
+    size_t held = f->publication ? evbuffer_get_length(f->held) : 0;
+    if (gate_pending(f->gate) + held > STREAM_HIGH)
         exchange_pause(x);
     else
         exchange_resume(x);
@@ -263,6 +308,8 @@ static void pump_download(struct flow *f)
 
 static enum flow_state finish(struct flow *f)
 {
+    if (f->publication)
+        return FLOW_PAUSE; /* on_published() comes */
     if (f->is_chunked && !f->is_head_only)
         gate_write(f->gate, "0\r\n\r\n", 5);
     flow_log(f);
@@ -285,6 +332,8 @@ static enum flow_state cut(struct flow *f)
 
 enum flow_state flow_step_stream(struct flow *f)
 {
+    if (f->is_ended && f->head_written && !f->fetch)
+        return finish(f); /* it was held; the upstream's head is no more */
     pump_upload(f);
     if (f->is_upload_failed && !f->head_written) {
         if (gate_body_state(f->gate) == BODY_TOO_LARGE)

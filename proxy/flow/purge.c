@@ -2,7 +2,6 @@
  * tags) is always more than was named, never less. */
 #include <larder/flow/purge.h>
 
-#include <larder/base/glob.h>
 #include <larder/http/uri.h>
 
 enum { TAG_TEXT_MAX = 8192, COMBINATIONS_MAX = 256 };
@@ -112,6 +111,32 @@ static void on_entry(void *arg, struct entry *e)
         p->on_entry(p->arg, e);
 }
 
+/* Before the store obeys: nothing older is read from Redis from here on. */
+static void announce(struct purge *p)
+{
+    if (p->is_dry_run || !p->shared->tier || p->is_announced)
+        return;
+    p->is_announced = true;
+    tier_announce(p->shared->tier);
+    p->publication = tier_publication_new();
+}
+
+static void note(struct purge *p, const struct store_match *m)
+{
+    static const enum message_kind kinds[] = {[STORE_ANY_TAG] = MESSAGE_ANY_TAG,
+                                              [STORE_ALL_OF] = MESSAGE_ALL_OF,
+                                              [STORE_TEST] = MESSAGE_PATTERN};
+    if (!p->publication)
+        return;
+    struct message message = {
+        .kind = kinds[m->kind], .is_soft = p->is_soft, .tag_count = m->tag_count};
+    if (m->kind == STORE_TEST)
+        message.pattern = *(const struct pattern *)m->arg;
+    else
+        memcpy(message.tags, m->tags, m->tag_count * sizeof(*m->tags));
+    message_add(&message, &p->publication->messages);
+}
+
 static void run(struct purge *p, const struct store_match *m)
 {
     struct store_invalidation i = {.match = m,
@@ -122,7 +147,9 @@ static void run(struct purge *p, const struct store_match *m)
                                        p->list_max > p->listed ? p->list_max - p->listed : 0,
                                    .on_entry = on_entry,
                                    .arg = p};
+    announce(p);
     struct store_removed r = store_invalidate(p->shared->store, &i);
+    note(p, m);
     p->sum.matched += r.matched;
     p->sum.stale += r.stale;
     p->sum.flights += r.flights;
@@ -209,71 +236,32 @@ void purge_route_values(struct purge *p, const struct route *r, const struct pur
         run_all_of(p, tags, n);
 }
 
-static bool test_glob(void *arg, const struct cache_key *key, struct span target,
-                      struct span tag_text)
+static bool test_pattern(void *arg, const struct cache_key *key, struct span target,
+                         struct span tag_text)
 {
-    (void)target;
-    (void)tag_text;
-    return glob_match(*(const struct span *)arg, cache_key_readable(key));
+    return pattern_matches(arg, key, target, tag_text);
+}
+
+static void run_pattern(struct purge *p, enum pattern_kind kind, struct span text)
+{
+    struct pattern pattern = {.kind = kind, .text = text};
+    const struct store_match m = {.kind = STORE_TEST, .test = test_pattern, .arg = &pattern};
+    run(p, &m);
 }
 
 void purge_glob(struct purge *p, struct span glob)
 {
-    const struct store_match m = {.kind = STORE_TEST, .test = test_glob, .arg = &glob};
-    run(p, &m);
-}
-
-/* Segment by segment: "{id}" is any one, a final "*" all that is left. */
-static bool is_path_match(struct span pattern, struct span path)
-{
-    while (pattern.p) {
-        struct span want = span_split(pattern, '/', &pattern);
-        if (!path.p)
-            return false;
-        if (!pattern.p && span_eq(want, SPAN_LIT("*")))
-            return true;
-        struct span have = span_split(path, '/', &path);
-        bool is_any = want.len > 1 && want.p[0] == '{' && want.p[want.len - 1] == '}';
-        if (is_any ? have.len == 0 : !glob_match(want, have))
-            return false;
-    }
-    return !path.p;
-}
-
-/* A flight's path is not known: it is overtaken all the same, and fetched again. */
-static bool test_path(void *arg, const struct cache_key *key, struct span target,
-                      struct span tag_text)
-{
-    struct span query;
-    (void)key;
-    (void)tag_text;
-    return !target.p || is_path_match(*(const struct span *)arg, span_split(target, '?', &query));
+    run_pattern(p, PATTERN_GLOB, glob);
 }
 
 void purge_path_pattern(struct purge *p, struct span pattern)
 {
-    const struct store_match m = {.kind = STORE_TEST, .test = test_path, .arg = &pattern};
-    run(p, &m);
-}
-
-static bool test_prefix(void *arg, const struct cache_key *key, struct span target,
-                        struct span tag_text)
-{
-    const struct span *prefix = arg;
-    (void)key;
-    (void)target;
-    for (struct span rest = tag_text; rest.p && rest.len;) {
-        struct span tag = span_split(rest, '\0', &rest);
-        if (span_starts_with(tag, *prefix))
-            return true;
-    }
-    return false;
+    run_pattern(p, PATTERN_PATH, pattern);
 }
 
 void purge_tag_prefix(struct purge *p, struct span prefix)
 {
-    const struct store_match m = {.kind = STORE_TEST, .test = test_prefix, .arg = &prefix};
-    run(p, &m);
+    run_pattern(p, PATTERN_TAG_PREFIX, prefix);
 }
 
 void purge_finish(struct purge *p)
@@ -283,4 +271,27 @@ void purge_finish(struct purge *p)
     if (p->tag_count)
         run(p, &m);
     p->tag_count = 0;
+}
+
+struct tier_publication *purge_publish(struct purge *p, struct mailbox *home, bool wants_all,
+                                       void (*on_done)(struct tier_publication *p), void *arg)
+{
+    struct tier_publication *publication = take(p->publication);
+    if (!p->is_announced)
+        return NULL;
+    p->is_announced = false;
+    bool has_waiter = publication && home;
+    if (publication) {
+        publication->home = home;
+        publication->wants_all = wants_all;
+        publication->on_done = on_done;
+        publication->arg = arg;
+    }
+    tier_publish(p->shared->tier, publication);
+    return has_waiter ? publication : NULL;
+}
+
+void purge_fini(struct purge *p)
+{
+    (void)purge_publish(p, NULL, false, NULL, NULL);
 }

@@ -188,15 +188,16 @@ static void count_write(struct writing *w)
     }
 }
 
-void write_apply(struct worker *worker, const struct lookup *l, const struct head *h,
-                 struct span body, const struct json *json, const struct head *response)
+struct tier_publication *write_apply(struct worker *worker, const struct write *write)
 {
+    const struct lookup *l = write->l;
+    const struct head *h = write->request, *response = write->response;
     const struct write_rules *rules = l->route->on_write;
     bool is_accepted = response->status >= 200 && response->status < 400;
     if (!is_accepted || method_is_safe(h->method) ||
         (l->route->cached && !l->route->fresh.is_http && !rules))
-        return; /* a cached POST is a question, not a write */
-    struct route_request req = lookup_request(worker->shared, l, h, body, json);
+        return NULL; /* a cached POST is a question, not a write */
+    struct route_request req = lookup_request(worker->shared, l, h, write->body, write->json);
     struct template_source source = {.request = &req};
     struct writing w = {.source = &source, .w = worker, .l = l};
     purge_init(&w.purge, worker->shared);
@@ -210,4 +211,5 @@ void write_apply(struct worker *worker, const struct lookup *l, const struct hea
     apply_rfc(&w, h, response);
     purge_finish(&w.purge);
     count_write(&w);
+    return purge_publish(&w.purge, loop_mailbox(worker->loop), false, write->on_done, write->arg);
 }

@@ -26,6 +26,16 @@ struct span message_next(struct span *list)
     return message;
 }
 
+struct span message_tags(struct span bytes)
+{
+    return span_of(bytes.p + HEAD, bytes.len - HEAD);
+}
+
+void message_want_ack(char *bytes)
+{
+    bytes[1] = (char)(bytes[1] | FLAG_ACK);
+}
+
 static bool parse_tags(struct span bytes, struct message *ret)
 {
     unsigned max = ret->kind == MESSAGE_ALL_OF ? TAG_ALL_OF_MAX : MESSAGE_TAGS_MAX;

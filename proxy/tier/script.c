@@ -1,6 +1,7 @@
 /* The scripts as text, and how they are called: by their SHA-1, which Redis knows them by. Those
  * that invalidate may run where Redis is out of memory ("allow-oom", since 7.0): they must. An
- * older server does not know that word; then they are loaded without it. */
+ * older server does not know that word; then they are loaded without it. The same line keeps reads
+ * off a server that has become a replica: what it knows of invalidations may be old. */
 #include <larder/tier/script.h>
 
 #include <larder/base/hash.h>
@@ -119,7 +120,7 @@ static const struct {
                     "end\n"
                     "redis.call('HSET', KEYS[5], 'w', 1)\n"
                     "return {why, 'wait'}\n",
-                    false},
+                    true},
     [SCRIPT_PUT] = {CHECK_GENERATION NOTE
                     "local old = redis.call('PTTL', KEYS[2])\n"
                     "redis.call('SET', KEYS[2], ARGV[3], 'PX', ARGV[2])\n"

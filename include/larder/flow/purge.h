@@ -1,12 +1,14 @@
 /* purge.h: invalidations as people name them, made into the store's.
  *
  * Selectors are added one by one; what tags can say is gathered and done as one invalidation by
- * purge_finish(), the rest at once. Thread any: no state but the caller's and the store.
+ * purge_finish(), the rest at once. Where instances share a cache, what was done here is told to
+ * the others: purge_publish(). Thread any: no state but the caller's and the store.
  */
 #ifndef LARDER_FLOW_PURGE_H
 #define LARDER_FLOW_PURGE_H
 
 #include <larder/flow/worker.h>
+#include <larder/tier/tier.h>
 
 enum { PURGE_TAGS_MAX = 512 };
 
@@ -17,6 +19,8 @@ struct purge {
     void (*on_entry)(void *arg, struct entry *e);
     void *arg;
     struct store_removed sum;
+    struct tier_publication *publication; /* what others must hear; NULL: nothing yet */
+    bool is_announced;                    /* ... but they must hear something */
     unsigned tag_count, listed;
     uint64_t tags[PURGE_TAGS_MAX];
 };
@@ -45,6 +49,13 @@ void purge_tag_prefix(struct purge *p, struct span prefix);    /* tags that have
 /* Does what has been gathered; <sum> is complete then. Beyond PURGE_TAGS_MAX tags all goes: more,
  * never less. */
 void purge_finish(struct purge *p);
+/* Tells other instances what was done. With <home> on_done gets the result there, and frees it
+ * (tier_publication_free()); NULL: nobody has to be told, on_done does not come. Each purge that
+ * was begun ends with this or with purge_fini(). */
+struct tier_publication *purge_publish(struct purge *p, struct mailbox *home, bool wants_all,
+                                       void (*on_done)(struct tier_publication *p), void *arg);
+/* Tells others what was done and not told yet; nobody waits for it. */
+void purge_fini(struct purge *p);
 
 /* The texts of implicit tags. */
 void purge_route_tag_format(const struct route *r, struct buf *out);

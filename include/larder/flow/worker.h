@@ -33,7 +33,7 @@ struct tier;
 struct shared {
     const struct config *config;
     struct store *store;
-    struct tier *tier;                         /* NULL: this instance is alone */
+    struct tier *tier;                         /* what instances share; NULL: this one is alone */
     struct upstream **upstreams;               /* as config->upstreams */
     struct tls *listen_tls[CONFIG_LISTEN_MAX]; /* as config->listen; NULL: plain */
     struct tls *control_tls;                   /* the control listener's; NULL: plain */

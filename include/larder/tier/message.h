@@ -28,6 +28,10 @@ struct message {
 void message_add(const struct message *m, struct buf *out);
 /* Takes the next message off <list> as bytes; an empty span: there is none. */
 struct span message_next(struct span *list);
+/* The tags of a MESSAGE_ANY_TAG, as they stand in its bytes. */
+struct span message_tags(struct span bytes);
+/* Makes the message at <bytes> one whose publisher waits until all have applied it. */
+void message_want_ack(char *bytes);
 /* False: no message, or one of a later format. */
 bool message_parse(struct span bytes, struct message *ret);
 

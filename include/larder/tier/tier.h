@@ -23,9 +23,13 @@ struct tier;
 must_check enum err_code tier_new(const struct config *config, struct store *store,
                                   struct loop *loop, struct tls_report *report, struct tier **ret,
                                   struct err *err);
-void tier_start(struct tier *t); /* begins to connect */
-void tier_stop(struct tier *t);  /* says good-bye; the loop runs no more */
-void tier_free(struct tier *t);  /* after all workers; NULL is fine */
+must_check enum err_code tier_start(struct tier *t); /* begins to connect; ERR_NOMEM */
+/* Tells Redis what waits still and that this instance leaves, then calls <on_left> in the loop, at
+ * the latest after half a second. */
+void tier_leave(struct tier *t, void (*on_left)(void *arg), void *arg);
+/* Whoever waits for others is told that nothing more is known. The workers' threads have ended. */
+void tier_stop(struct tier *t);
+void tier_free(struct tier *t); /* after all workers; NULL is fine */
 struct redis *tier_redis(struct tier *t);
 const char *tier_instance(const struct tier *t); /* this instance's id: 16 hex digits */
 /* The prefix of all keys: "{larder:PREFIX}:". */
@@ -36,24 +40,37 @@ void tier_stamp_now(struct tier *t, struct tier_stamp *ret);
 
 /* --- invalidations --- */
 
-/* One invalidation on its way to Redis, with one who may wait for it. */
+/* Before the store obeys an invalidation: from now on nothing is read from Redis here, until
+ * tier_publish() has been confirmed, for what Redis has may be older than it. Any thread. */
+void tier_announce(struct tier *t);
+
+/* One announced invalidation on its way to Redis, with one who may wait for it. */
 struct tier_publication {
     struct letter letter;
     struct mailbox *home;                        /* whose loop gets on_done; NULL: nobody waits */
     void (*on_done)(struct tier_publication *p); /* at home, once; then it is the callee's again */
-    uint64_t wait_ms;                            /* at most; 0: the command's deadline */
+    void *arg;
     bool wants_all;      /* on_done only when all live instances have applied it */
-    struct buf messages; /* message_add() */
+    struct buf messages; /* message_add(); failed: all is invalidated instead */
     /* the result */
     bool is_replicated; /* Redis has it; false: it will, as soon as it can */
     uint64_t number;    /* in the log */
     unsigned applied_count, missing_count;
-    char applied[TIER_INSTANCES_MAX][TIER_ID_LEN + 1], missing[TIER_INSTANCES_MAX][TIER_ID_LEN + 1];
+    char applied[TIER_INSTANCES_MAX][TIER_ID_LEN + 1];
+    char missing[TIER_INSTANCES_MAX][TIER_ID_LEN + 1];
     /* the tier's own */
     struct tier *tier;
+    struct list in_waiting;
+    uint64_t serial; /* of its last message */
+    mono_ms deadline;
 };
-/* Hands <p> over; the store has obeyed already. From any thread; on_done frees <p>. Without a home
- * the tier frees it (free()). */
+/* NULL: no memory. */
+struct tier_publication *tier_publication_new(void);
+void tier_publication_free(struct tier_publication *p); /* NULL is fine */
+/* Hands <p> over, whose invalidation was announced, and which the store has obeyed; NULL, for want
+ * of memory: all is invalidated. From any thread. Who has a home gets it back by on_done: at the
+ * latest after the command's deadline; with wants_all, once those who have not answered must have
+ * noticed that they hear nothing. */
 void tier_publish(struct tier *t, struct tier_publication *p);
 
 /* --- leases: of fetches that another instance may be making --- */
@@ -61,10 +78,10 @@ void tier_publish(struct tier *t, struct tier_publication *p);
 struct tier_waiter {
     struct list link;
     uint8_t name[VALUE_NAME];
-    _Atomic bool is_woken;
     struct mailbox *home;
     void (*on_wake)(struct tier_waiter *w); /* at home, at most once */
     struct letter letter;
+    bool is_registered; /* the tier's own */
 };
 /* Registers before the lease is asked for, so that no word is missed. Any thread. */
 void tier_wait(struct tier *t, struct tier_waiter *w);

@@ -1,0 +1,582 @@
+/* Own invalidations until Redis has them. They wait in order, and go out by up to BATCH_MAX in one
+ * script, which numbers them; what is not confirmed is sent again (said twice, an invalidation does
+ * no harm). Those confirmed lately are kept: where Redis turns out to be another, it may never have
+ * heard of them. */
+#include "tier-internal.h"
+
+#include <larder/base/log.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { LEAVE_MS = 500, QUIET_MS = 10000, MEMORY_EVERY_BEATS = 30 };
+
+struct tier_publication *tier_publication_new(void)
+{
+    struct tier_publication *p = calloc(1, sizeof(*p));
+    if (!p)
+        return NULL;
+    list_init(&p->in_waiting);
+    buf_init(&p->messages, 1 << 20);
+    return p;
+}
+
+void tier_publication_free(struct tier_publication *p)
+{
+    if (!p)
+        return;
+    buf_fini(&p->messages);
+    free(p);
+}
+
+/* --- publications, and who waits for them --- */
+
+static void on_finished(struct letter *l)
+{
+    struct tier_publication *p = container_of(l, struct tier_publication, letter);
+    p->on_done(p);
+}
+
+static void finish(struct tier_publication *p)
+{
+    list_remove(&p->in_waiting);
+    p->letter.on_delivery = on_finished;
+    mailbox_post(p->home, &p->letter);
+}
+
+static void arm_deadlines(struct tier *t)
+{
+    mono_ms now = mono_now_ms(), first = 0;
+    list_for_each_safe (it, next, &t->outbox.waiting) {
+        struct tier_publication *p = container_of(it, struct tier_publication, in_waiting);
+        first = !first || p->deadline < first ? p->deadline : first;
+    }
+    if (first)
+        timer_start(t->outbox.deadlines, first > now ? first - now : 1);
+}
+
+static void on_deadlines(void *arg)
+{
+    struct tier *t = arg;
+    mono_ms now = mono_now_ms();
+    list_for_each_safe (it, next, &t->outbox.waiting) {
+        struct tier_publication *p = container_of(it, struct tier_publication, in_waiting);
+        if (p->deadline <= now)
+            finish(p);
+    }
+    arm_deadlines(t);
+}
+
+/* --- what waits --- */
+
+static struct outbox_item *item_new(struct span message, bool is_walk)
+{
+    struct outbox_item *i = calloc(1, sizeof(*i) + message.len);
+    if (!i)
+        return NULL;
+    list_init(&i->link);
+    i->is_walk = is_walk;
+    i->len = message.len;
+    if (message.len)
+        memcpy(i->bytes, message.p, message.len);
+    return i;
+}
+
+static struct outbox_item *item_of_all(void)
+{
+    char block[64];
+    struct buf text;
+    struct message all = {.kind = MESSAGE_ANY_TAG, .tag_count = 1, .tags = {tag_of(SPAN_LIT("*"))}};
+    buf_init_fixed(&text, block, sizeof(block));
+    message_add(&all, &text);
+    struct span list = buf_span(&text);
+    return item_new(message_next(&list), false);
+}
+
+static void note_pending(struct tier *t)
+{
+    atomic_store(&t->counters.pending, t->outbox.pending_count);
+}
+
+static void push(struct tier *t, struct outbox_item *i)
+{
+    i->serial = ++t->outbox.serials;
+    list_push_back(&t->outbox.pending, &i->link);
+    t->outbox.pending_count++;
+    note_pending(t);
+}
+
+/* Too many wait, or there is no memory for them: one that means all takes the place of those that
+ * are not under way. */
+static void widen(struct tier *t, unsigned announced)
+{
+    struct outbox *o = &t->outbox;
+    struct outbox_item *all = o->spare ? take(o->spare) : item_of_all();
+    unsigned n = 0;
+    o->spare = item_of_all();
+    if (!all) { /* whoever comes next tries again */
+        atomic_fetch_add(&t->widened, announced);
+        return;
+    }
+    list_for_each_safe (it, next, &o->pending) {
+        struct outbox_item *i = container_of(it, struct outbox_item, link);
+        if (n++ < o->sent)
+            continue;
+        announced += i->announced;
+        list_remove(&i->link);
+        o->pending_count--;
+        free(i);
+    }
+    all->announced = announced;
+    push(t, all);
+    list_for_each_safe (it, next, &o->waiting) {
+        struct tier_publication *p = container_of(it, struct tier_publication, in_waiting);
+        p->serial = p->is_replicated ? p->serial : all->serial;
+    }
+    tally(&t->counters.widened, 1);
+    log_warn("redis: too many invalidations wait for it: all shared answers are invalidated "
+             "instead, once it is back");
+}
+
+/* False: no memory; some of its messages may wait already, which does no harm. */
+static bool add_messages(struct tier *t, const struct tier_publication *p)
+{
+    struct span list = buf_span(&p->messages), bytes;
+    struct outbox_item *last = NULL;
+    if (p->messages.failed)
+        return false;
+    while ((bytes = message_next(&list)).len) {
+        struct outbox_item *i = item_new(bytes, bytes.p[0] != MESSAGE_ANY_TAG);
+        if (!i)
+            return false;
+        push(t, i);
+        last = i;
+    }
+    if (!last)
+        return false;
+    last->announced = 1;
+    if (p->wants_all)
+        message_want_ack(last->bytes);
+    return true;
+}
+
+static void on_publication(struct letter *l)
+{
+    struct tier_publication *p = container_of(l, struct tier_publication, letter);
+    struct tier *t = p->tier;
+    if (!add_messages(t, p) || t->outbox.pending_count > PENDING_MAX)
+        widen(t, t->outbox.pending_count > PENDING_MAX ? 0 : 1);
+    p->serial = t->outbox.serials;
+    p->deadline = mono_now_ms() + t->redis_config->command_timeout_ms;
+    if (p->home) {
+        list_push_back(&t->outbox.waiting, &p->in_waiting);
+        arm_deadlines(t);
+    } else {
+        tier_publication_free(p);
+    }
+    outbox_flush(t);
+}
+
+static void on_widen(struct letter *l)
+{
+    struct tier *t = container_of(l, struct tier, widen_letter);
+    atomic_store(&t->is_widening, false);
+    widen(t, atomic_exchange(&t->widened, 0));
+    outbox_flush(t);
+}
+
+void tier_publish(struct tier *t, struct tier_publication *p)
+{
+    if (p) {
+        p->tier = t;
+        p->letter.on_delivery = on_publication;
+        mailbox_post(loop_mailbox(t->loop), &p->letter);
+        return;
+    }
+    atomic_fetch_add(&t->widened, 1);
+    if (atomic_exchange(&t->is_widening, true))
+        return;
+    t->widen_letter.on_delivery = on_widen;
+    mailbox_post(loop_mailbox(t->loop), &t->widen_letter);
+}
+
+/* --- sending --- */
+
+static void keep_recent(struct tier *t, struct outbox_item *i)
+{
+    struct outbox *o = &t->outbox;
+    i->announced = 0;
+    i->is_again = true;
+    list_push_back(&o->recent, &i->link);
+    if (++o->recent_count <= RECENT_MAX)
+        return;
+    struct outbox_item *oldest = list_first(&o->recent, struct outbox_item, link);
+    list_remove(&oldest->link);
+    o->recent_count--;
+    free(oldest);
+}
+
+static void take_instances(struct tier *t, struct tier_publication *p, const struct redis_reply *r)
+{
+    for (unsigned i = 1; i < redis_reply_count(r); i++) {
+        struct span id = redis_reply_text(redis_reply_at(r, i));
+        if (id.len != TIER_ID_LEN || p->missing_count == TIER_INSTANCES_MAX)
+            continue;
+        if (span_eq(id, span_str(t->instance)))
+            memcpy(p->applied[p->applied_count++], id.p, id.len);
+        else
+            memcpy(p->missing[p->missing_count++], id.p, id.len);
+    }
+}
+
+/* Redis has the item: who waits for it is told, or waits on for the other instances. */
+static void on_confirmed(struct tier *t, const struct outbox_item *i, uint64_t number,
+                         const struct redis_reply *r)
+{
+    list_for_each_safe (it, next, &t->outbox.waiting) {
+        struct tier_publication *p = container_of(it, struct tier_publication, in_waiting);
+        if (p->serial != i->serial || p->is_replicated)
+            continue;
+        p->is_replicated = true;
+        p->number = number;
+        if (p->wants_all)
+            take_instances(t, p, r);
+        /* who has not answered by then hears nothing, and trusts nothing either */
+        p->deadline = mono_now_ms() + t->redis_config->max_invalidation_lag_ms + BEAT_EVERY_MS;
+        if (p->missing_count == 0)
+            finish(p);
+    }
+}
+
+static void leave_if_done(struct tier *t);
+
+static void tell_failure(struct tier *t, const struct redis_reply *r)
+{
+    mono_ms now = mono_now_ms();
+    if (t->told_mono_ms && now - t->told_mono_ms < QUIET_MS)
+        return;
+    t->told_mono_ms = now;
+    struct span said = redis_reply_text(r);
+    log_warn("redis: invalidations cannot be told to others, %u wait: " SPAN_FMT,
+             t->outbox.pending_count, SPAN_ARG(said));
+}
+
+static void on_published(void *arg, enum redis_result result, const struct redis_reply *r)
+{
+    struct tier *t = arg;
+    struct outbox *o = &t->outbox;
+    unsigned sent = o->sent;
+    o->sent = 0;
+    if (result == REDIS_ERROR && span_starts_with(redis_reply_text(r), SPAN_LIT("GENERATION"))) {
+        /* one of the two connections is where it should not be: both look for Redis anew */
+        redis_link_drop(t->command_link, "it is another generation than the log's");
+        return;
+    }
+    if (result == REDIS_ERROR)
+        tell_failure(t, r);
+    if (result != REDIS_OK)
+        return; /* sent again when the log is read next */
+    uint64_t last = (uint64_t)redis_reply_integer(redis_reply_at(r, 0));
+    for (unsigned n = 0; n < sent; n++) {
+        struct outbox_item *i = list_first(&o->pending, struct outbox_item, link);
+        list_remove(&i->link);
+        o->pending_count--;
+        tally(&t->counters.published, 1);
+        tally(&t->counters.replayed, i->is_again);
+        on_confirmed(t, i, last - (sent - 1 - n), r);
+        atomic_fetch_sub(&t->announced, i->announced);
+        keep_recent(t, i);
+    }
+    note_pending(t);
+    arm_deadlines(t);
+    if (o->pending_count == 0 && o->is_replaying) {
+        o->is_replaying = false;
+        tier_set_stamp(t);
+    }
+    outbox_flush(t);
+    leave_if_done(t);
+}
+
+void outbox_flush(struct tier *t)
+{
+    struct outbox *o = &t->outbox;
+    struct span args[4 + 3 * BATCH_MAX];
+    struct tier_keys k;
+    unsigned n = 4, count = 0;
+    if (o->sent || o->pending_count == 0 || !t->log.is_joined)
+        return;
+    tier_keys_init(t, &k);
+    args[0] = span_of((const char *)t->stamp.generation, VALUE_GENERATION);
+    args[1] = span_str(t->instance);
+    args[2] = span_str(LOG_MAX_TEXT);
+    args[3] = span_str(TAGS_MAX_TEXT);
+    list_for_each_safe (it, next, &o->pending) {
+        const struct outbox_item *i = container_of(it, struct outbox_item, link);
+        struct span bytes = span_of(i->bytes, i->len);
+        if (count == BATCH_MAX)
+            break;
+        count++;
+        args[n++] = i->is_walk ? SPAN_LIT(LOG_WALK) : SPAN_LIT(LOG_TAGS);
+        args[n++] = bytes;
+        args[n++] = i->is_walk ? span_of("", 0) : message_tags(bytes);
+    }
+    struct script_call c = {.script = SCRIPT_PUBLISH,
+                            .keys = k.name,
+                            .key_count = TIER_KEYS,
+                            .args = args,
+                            .arg_count = n,
+                            .on_reply = on_published,
+                            .arg = t};
+    if (script_send(t->command_link, &c))
+        o->sent = count;
+}
+
+void outbox_replay(struct tier *t)
+{
+    struct outbox *o = &t->outbox;
+    list_for_each_safe (it, next, &o->recent) {
+        struct outbox_item *i = container_of(it, struct outbox_item, link);
+        list_remove(&i->link);
+        push(t, i);
+    }
+    o->recent_count = 0;
+    o->is_replaying = o->pending_count > 0;
+}
+
+/* --- acknowledgements --- */
+
+void outbox_acknowledge(struct tier *t, uint64_t number)
+{
+    struct tier_keys k;
+    char block[24];
+    struct buf text;
+    buf_init_fixed(&text, block, sizeof(block));
+    buf_add_u64(&text, number);
+    tier_keys_init(t, &k);
+    struct span keys[] = {k.name[KEY_BOOT], k.name[KEY_LOG]};
+    struct span args[] = {span_of((const char *)t->stamp.generation, VALUE_GENERATION),
+                          span_str(t->instance), span_str(LOG_MAX_TEXT), SPAN_LIT(LOG_ACK),
+                          buf_span(&text)};
+    struct script_call c = {.script = SCRIPT_NOTE,
+                            .keys = keys,
+                            .key_count = array_len(keys),
+                            .args = args,
+                            .arg_count = array_len(args)};
+    (void)script_send(t->command_link, &c); /* without it its publisher waits until it may not */
+}
+
+void outbox_on_ack(struct tier *t, struct span instance, uint64_t number)
+{
+    list_for_each_safe (it, next, &t->outbox.waiting) {
+        struct tier_publication *p = container_of(it, struct tier_publication, in_waiting);
+        if (!p->wants_all || !p->is_replicated || p->number != number)
+            continue;
+        for (unsigned i = 0; i < p->missing_count; i++) {
+            if (!span_eq(instance, span_str(p->missing[i])))
+                continue;
+            memcpy(p->applied[p->applied_count++], p->missing[i], sizeof(p->missing[i]));
+            memmove(p->missing[i], p->missing[i + 1],
+                    (p->missing_count - i - 1) * sizeof(p->missing[i]));
+            p->missing_count--;
+            break;
+        }
+        if (p->missing_count == 0)
+            finish(p);
+    }
+}
+
+/* --- heartbeats --- */
+
+static void on_beaten(void *arg, enum redis_result result, const struct redis_reply *r)
+{
+    struct tier *t = arg;
+    if (result == REDIS_OK)
+        t->instances = redis_reply_count(r);
+}
+
+static struct span info_value(struct span info, struct span name)
+{
+    for (struct span rest = info, line; rest.p && rest.len;) {
+        struct span value;
+        line = span_trim(span_split(rest, '\n', &rest));
+        if (span_eq(span_split(line, ':', &value), name) && value.p) {
+            while (value.len && value.p[value.len - 1] == '\r')
+                value.len--;
+            return value;
+        }
+    }
+    return span_of(NULL, 0);
+}
+
+/* A policy that evicts any key may evict the log and the table of tags, which never end. */
+static void on_memory(void *arg, enum redis_result result, const struct redis_reply *r)
+{
+    struct tier *t = arg;
+    struct span info = redis_reply_text(r);
+    struct span policy = info_value(info, SPAN_LIT("maxmemory_policy"));
+    struct span max = info_value(info, SPAN_LIT("maxmemory"));
+    bool had_warning = t->warning[0] != '\0';
+    if (result != REDIS_OK)
+        return;
+    t->warning[0] = '\0';
+    if (!span_starts_with(policy, SPAN_LIT("allkeys-")) || span_eq(max, SPAN_LIT("0")))
+        return;
+    snprintf(t->warning, sizeof(t->warning),
+             "its maxmemory-policy is " SPAN_FMT
+             ": it may evict the log of invalidations, and then "
+             "all shared answers are dropped; set it to volatile-lru or noeviction",
+             SPAN_ARG(policy));
+    if (!had_warning)
+        log_warn("redis: %s", t->warning);
+}
+
+static void ask_memory(struct tier *t)
+{
+    struct span args[] = {SPAN_LIT("INFO"), SPAN_LIT("memory")};
+    struct redis_command c = {
+        .args = args, .count = array_len(args), .on_reply = on_memory, .arg = t};
+    (void)redis_send(t->command_link, &c); /* asked again later */
+}
+
+static void beat(struct tier *t)
+{
+    struct tier_keys k;
+    char block[24];
+    struct buf kept;
+    buf_init_fixed(&kept, block, sizeof(block));
+    buf_add_u64(&kept, BEAT_KEPT_MS);
+    tier_keys_init(t, &k);
+    struct span args[] = {span_str(t->instance), buf_span(&kept)};
+    struct script_call c = {.script = SCRIPT_BEAT,
+                            .keys = &k.name[KEY_LIVE],
+                            .key_count = 1,
+                            .args = args,
+                            .arg_count = array_len(args),
+                            .on_reply = on_beaten,
+                            .arg = t};
+    (void)script_send(t->command_link, &c); /* the next one comes in a second */
+}
+
+static void on_beat(void *arg)
+{
+    struct tier *t = arg;
+    beat(t);
+    if (++t->outbox.beats % MEMORY_EVERY_BEATS == 0)
+        ask_memory(t);
+    timer_start(t->outbox.beat, BEAT_EVERY_MS);
+}
+
+/* --- life --- */
+
+static void on_up(void *arg)
+{
+    struct tier *t = arg;
+    script_load_all(t->command_link);
+    beat(t);
+    ask_memory(t);
+    outbox_flush(t);
+}
+
+/* Where the server is no more what it was the log's connection must look for it, too. */
+static void on_down(void *arg, const char *why)
+{
+    struct tier *t = arg;
+    redis_link_drop(t->log_link, why);
+}
+
+bool outbox_start(struct tier *t)
+{
+    static const struct redis_link_ops ops = {.on_up = on_up, .on_down = on_down};
+    struct outbox *o = &t->outbox;
+    char name[64];
+    snprintf(name, sizeof(name), "larder-%s-main", t->instance);
+    o->spare = item_of_all();
+    o->deadlines = timer_new(t->loop, on_deadlines, t);
+    o->beat = timer_new(t->loop, on_beat, t);
+    t->command_link = redis_link_new(t->loop, t->redis, name, &ops, t);
+    if (!o->spare || !o->deadlines || !o->beat || !t->command_link)
+        return false;
+    timer_start(o->beat, BEAT_EVERY_MS);
+    return true;
+}
+
+static void free_items(struct list *items)
+{
+    list_for_each_safe (it, next, items) {
+        list_remove(it);
+        free(container_of(it, struct outbox_item, link));
+    }
+}
+
+void tier_stop(struct tier *t)
+{
+    list_for_each_safe (it, next, &t->outbox.waiting)
+        finish(container_of(it, struct tier_publication, in_waiting));
+}
+
+void outbox_stop(struct tier *t)
+{
+    struct outbox *o = &t->outbox;
+    redis_link_free(take(t->command_link));
+    free_items(&o->pending);
+    free_items(&o->recent);
+    free(o->spare);
+    timer_free(o->deadlines);
+    timer_free(o->beat);
+    timer_free(o->leaving);
+}
+
+static void left(struct tier *t)
+{
+    void (*on_left)(void *arg) = take(t->outbox.on_left);
+    if (!on_left)
+        return;
+    if (t->outbox.pending_count)
+        log_warn("redis: %u invalidations could not be told to others", t->outbox.pending_count);
+    on_left(t->outbox.on_left_arg);
+}
+
+static void on_left_reply(void *arg, enum redis_result result, const struct redis_reply *r)
+{
+    (void)result; /* if not by a word, others will know it by silence */
+    (void)r;
+    left(arg);
+}
+
+static void on_leaving(void *arg)
+{
+    left(arg);
+}
+
+static void leave_if_done(struct tier *t)
+{
+    struct tier_keys k;
+    struct span instance = span_str(t->instance);
+    if (!t->outbox.on_left || t->outbox.pending_count)
+        return;
+    tier_keys_init(t, &k);
+    struct script_call c = {.script = SCRIPT_LEAVE,
+                            .keys = &k.name[KEY_LIVE],
+                            .key_count = 1,
+                            .args = &instance,
+                            .arg_count = 1,
+                            .on_reply = on_left_reply,
+                            .arg = t};
+    if (!script_send(t->command_link, &c))
+        left(t);
+}
+
+void tier_leave(struct tier *t, void (*on_left)(void *arg), void *arg)
+{
+    t->outbox.on_left = on_left;
+    t->outbox.on_left_arg = arg;
+    timer_stop(t->outbox.beat);
+    t->outbox.leaving = timer_new(t->loop, on_leaving, t);
+    if (!t->outbox.leaving || !redis_link_is_up(t->command_link)) {
+        left(t);
+        return;
+    }
+    timer_start(t->outbox.leaving, LEAVE_MS);
+    outbox_flush(t);
+    leave_if_done(t);
+}
