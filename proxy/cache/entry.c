@@ -152,48 +152,49 @@ void entry_unrefp(struct entry **e)
     entry_unref(*e);
 }
 
-/* By its lifetime alone. */
-static mono_ms expires_at(const struct entry *e)
+/* By its lifetime alone. Below 0 where that was before the clock began: then it came from another
+ * machine, or was stale when it came. */
+static int64_t expires_at(const struct entry *e)
 {
-    mono_ms expires = e->stored_mono_ms + e->lifetime_ms;
-    return expires - (e->overdue_ms < expires ? e->overdue_ms : expires);
+    return (int64_t)(e->stored_mono_ms + e->lifetime_ms) - (int64_t)e->overdue_ms;
 }
 
-static mono_ms stale_from(const struct entry *e)
+static int64_t stale_from(const struct entry *e)
 {
-    mono_ms expires = expires_at(e);
-    mono_ms soft = atomic_load_explicit(&e->soft_ms, memory_order_relaxed);
+    int64_t expires = expires_at(e);
+    int64_t soft = (int64_t)atomic_load_explicit(&e->soft_ms, memory_order_relaxed);
     return soft && soft < expires ? soft : expires;
 }
 
 /* What came stale is kept from then on. */
-static mono_ms kept_from(const struct entry *e, mono_ms stale)
+static int64_t kept_from(const struct entry *e, int64_t stale)
 {
-    return stale > e->stored_mono_ms ? stale : e->stored_mono_ms;
+    int64_t stored = (int64_t)e->stored_mono_ms;
+    return stale > stored ? stale : stored;
 }
 
-enum entry_use entry_use_at(const struct entry *e, mono_ms now)
+enum entry_use entry_use_at(const struct entry *e, mono_ms now_ms)
 {
-    mono_ms from = stale_from(e);
+    int64_t from = stale_from(e), now = (int64_t)now_ms;
     if (now < from)
         return e->flags & FRESH_MUST_VALIDATE ? ENTRY_KEPT : ENTRY_FRESH;
-    if (now < from + e->while_ms)
+    if (now < from + (int64_t)e->while_ms)
         return ENTRY_STALE_WHILE;
-    if (now < from + e->error_ms)
+    if (now < from + (int64_t)e->error_ms)
         return ENTRY_STALE_ERROR;
-    return now < kept_from(e, from) + e->keep_ms ? ENTRY_KEPT : ENTRY_OVER;
+    return now < kept_from(e, from) + (int64_t)e->keep_ms ? ENTRY_KEPT : ENTRY_OVER;
 }
 
-static uint64_t stale_window(const struct entry *e)
+static int64_t stale_window(const struct entry *e)
 {
-    return e->while_ms > e->error_ms ? e->while_ms : e->error_ms;
+    return (int64_t)(e->while_ms > e->error_ms ? e->while_ms : e->error_ms);
 }
 
 mono_ms entry_over_ms(const struct entry *e)
 {
-    mono_ms expires = expires_at(e);
-    mono_ms stale = expires + stale_window(e), kept = kept_from(e, expires) + e->keep_ms;
-    return stale > kept ? stale : kept;
+    int64_t expires = expires_at(e);
+    int64_t stale = expires + stale_window(e), kept = kept_from(e, expires) + (int64_t)e->keep_ms;
+    return (mono_ms)(stale > kept ? stale : kept); /* kept is never below 0 */
 }
 
 bool entry_is_shareable(const struct entry *e)
@@ -208,7 +209,7 @@ bool entry_has_validator(const struct entry *e)
 
 bool entry_may_hide_error(const struct entry *e, mono_ms now)
 {
-    return !(e->flags & FRESH_MUST_VALIDATE) && now < stale_from(e) + stale_window(e);
+    return !(e->flags & FRESH_MUST_VALIDATE) && (int64_t)now < stale_from(e) + stale_window(e);
 }
 
 uint64_t entry_age_s(const struct entry *e, mono_ms now)
@@ -219,6 +220,6 @@ uint64_t entry_age_s(const struct entry *e, mono_ms now)
 
 int64_t entry_ttl_s(const struct entry *e, mono_ms now)
 {
-    int64_t left = (int64_t)stale_from(e) - (int64_t)now;
+    int64_t left = stale_from(e) - (int64_t)now;
     return left >= 0 ? left / 1000 : -((999 - left) / 1000);
 }
