@@ -292,6 +292,9 @@ void link_read(struct redis_link *l)
         if (!read_replies(l, codec))
             return;
     }
+    uint64_t idle_ms = l->redis->config->idle_timeout_ms;
+    if (l->state == LINK_UP && idle_ms && l->heard + idle_ms < l->due)
+        link_set_due(l, l->heard + idle_ms);
 }
 
 void link_lose_all(struct redis_link *l)

@@ -3,10 +3,10 @@
 #ifndef LARDER_TIER_OBJECTS_INTERNAL_H
 #define LARDER_TIER_OBJECTS_INTERNAL_H
 
-#include <larder/base/list.h>
+#include "tier-internal.h"
+
 #include <larder/tier/census.h>
 #include <larder/tier/objects.h>
-#include <larder/tier/script.h>
 
 enum { OBJECT_KEY_MAX = 512, OBJECT_HEX = 2 * VALUE_NAME };
 
@@ -28,11 +28,6 @@ struct objects {
     struct census census;
     bool is_ended;
 };
-
-static inline void tier_count(_Atomic uint64_t *c, int64_t n)
-{
-    atomic_fetch_add_explicit(c, (uint64_t)n, memory_order_relaxed);
-}
 
 static inline struct span octets(const uint8_t *p, size_t len)
 {

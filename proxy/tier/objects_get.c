@@ -116,14 +116,14 @@ static void on_expired(void *arg)
 {
     struct object_get *g = arg;
     if (!g->is_woken)
-        tier_count(&g->o->counters->leases_expired, 1);
+        tally(&g->o->counters->leases_expired, 1);
     ask_again(g);
 }
 
 /* Others' fetch is waited for. */
 static void wait_for_lease(struct object_get *g)
 {
-    tier_count(&g->o->counters->leases_waited, 1);
+    tally(&g->o->counters->leases_waited, 1);
     g->timer = timer_new(g->o->loop, on_expired, g);
     if (!g->timer) {
         done(g, OBJECT_MISS, NULL);
@@ -171,12 +171,12 @@ static struct entry *open_value(struct object_get *g, const struct redis_reply *
     enum err_code rc = value_open(&context, redis_reply_text(redis_reply_at(r, 1)), &g->key,
                                   g->s.route->index, g->s.began, &time, &e);
     if (rc == ERR_SYNTAX)
-        tier_count(&c->foreign, 1);
+        tally(&c->foreign, 1);
     if (rc)
         return NULL;
     bool is_outdated_by_walk = is_outdated(g, r, e);
     if (is_outdated_by_walk)
-        tier_count(&c->outdated, 1);
+        tally(&c->outdated, 1);
     if (!is_outdated_by_walk && g->s.is_good(g->s.arg, e)) {
         /* Redis knew of no invalidation of it when it was asked */
         e->known_mono_ms = route_is_guarded(g->s.route) ? g->asked_mono_ms : 0;
@@ -195,9 +195,9 @@ static void on_hit(struct object_get *g, const struct redis_reply *r)
         if (ask(g))
             return;
     }
-    tier_count(e ? &c->hits : &c->misses, 1);
+    tally(e ? &c->hits : &c->misses, 1);
     if (e && g->has_waited && g->is_woken)
-        tier_count(&c->leases_filled, 1);
+        tally(&c->leases_filled, 1);
     done(g, e ? OBJECT_HIT : OBJECT_MISS, e);
 }
 
@@ -207,14 +207,14 @@ static void on_nothing(struct object_get *g, const struct redis_reply *r)
     struct tier_counters *c = g->o->counters;
     struct span why = redis_reply_text(redis_reply_at(r, 0));
     struct span who = redis_reply_text(redis_reply_at(r, 1));
-    tier_count(&c->misses, 1);
+    tally(&c->misses, 1);
     if (span_eq(why, SPAN_LIT("outdated")))
-        tier_count(&c->outdated, 1);
+        tally(&c->outdated, 1);
     else if (span_eq(why, SPAN_LIT("foreign")))
-        tier_count(&c->foreign, 1);
+        tally(&c->foreign, 1);
     g->lease.is_held = g->has_token && span_eq(who, SPAN_LIT("lead"));
     if (g->lease.is_held)
-        tier_count(&c->leases_led, 1);
+        tally(&c->leases_led, 1);
     if (g->has_token && span_eq(who, SPAN_LIT("wait")))
         wait_for_lease(g);
     else
@@ -225,7 +225,7 @@ static void on_nothing(struct object_get *g, const struct redis_reply *r)
 static void on_failure(struct object_get *g, enum redis_result result)
 {
     struct tier_counters *c = g->o->counters;
-    tier_count(result == REDIS_LATE ? &c->late : &c->failed, 1);
+    tally(result == REDIS_LATE ? &c->late : &c->failed, 1);
     g->lease.is_held = g->has_token && result != REDIS_ERROR;
     done(g, g->lease.is_held ? OBJECT_LEAD : OBJECT_MISS, NULL);
 }
@@ -291,7 +291,7 @@ struct object_get *objects_get(struct objects *o, const struct object_get_start 
 fail:
     if (g)
         get_free(g);
-    tier_count(&o->counters->skipped, 1);
+    tally(&o->counters->skipped, 1);
     return NULL;
 }
 

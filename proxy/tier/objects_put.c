@@ -7,8 +7,6 @@
 
 enum { WRITES_MAX = 8, AGAIN_MS = 500, WRITE_TIMEOUT_MS = 2000, SEAL_ROOM = 1 << 20 };
 
-static const struct span log_max = SPAN_LIT("100000"); /* as tier.c trims the log */
-
 struct object_put {
     struct list link; /* in the queue */
     struct objects *o;
@@ -31,7 +29,7 @@ static void put_free(struct object_put *p)
 static void put_fail(struct object_put *p, _Atomic uint64_t *counter)
 {
     if (counter)
-        tier_count(counter, 1);
+        tally(counter, 1);
     objects_release(p->o, &p->lease);
     put_free(p);
 }
@@ -43,14 +41,14 @@ static void on_put(void *arg, enum redis_result result, const struct redis_reply
     o->writing--;
     if (result == REDIS_OK) {
         int64_t left = redis_reply_integer(r);
-        tier_count(&o->counters->stores, 1);
+        tally(&o->counters->stores, 1);
         if (left >= 0)
             census_remove(&o->census, mono_now_ms(), (uint64_t)left);
         census_add(&o->census, mono_now_ms(), p->life_ms);
         put_free(p);
     } else {
         if (result == REDIS_ERROR && span_starts_with(redis_reply_text(r), SPAN_LIT("OOM")))
-            tier_count(&o->counters->out_of_memory, 1);
+            tally(&o->counters->out_of_memory, 1);
         put_fail(p, &o->counters->store_errors);
     }
     objects_pump(o);
@@ -77,7 +75,7 @@ static bool send_put(struct object_put *p, struct span value)
                           value,
                           octets(p->lease.token, p->lease.is_held ? sizeof(p->lease.token) : 0),
                           span_str(tier_instance(o->tier)),
-                          log_max,
+                          SPAN_LIT(LOG_MAX_TEXT),
                           octets(noted, VALUE_NAME)};
     struct script_call c = {.script = SCRIPT_PUT,
                             .keys = keys,
@@ -96,7 +94,7 @@ static void unqueue(struct object_put *p)
     list_remove(&p->link);
     o->queued--;
     o->queued_bytes -= p->e->bytes;
-    tier_count(&o->counters->queued, -1);
+    tally(&o->counters->queued, -1);
 }
 
 /* Its turn has come. False: Redis takes nothing now; it waits on. */
@@ -144,7 +142,7 @@ void objects_put(struct objects *o, const struct route *r, struct entry *e,
     struct object_put *p = is_wanted ? calloc(1, sizeof(*p)) : NULL;
     if (!p) {
         if (stamp->is_valid)
-            tier_count(&o->counters->queue_drops, 1);
+            tally(&o->counters->queue_drops, 1);
         if (l)
             objects_release(o, l);
         return;
@@ -159,7 +157,7 @@ void objects_put(struct objects *o, const struct route *r, struct entry *e,
     list_push_back(&o->queue, &p->link);
     o->queued++;
     o->queued_bytes += e->bytes;
-    tier_count(&o->counters->queued, 1);
+    tally(&o->counters->queued, 1);
     objects_pump(o);
 }
 
@@ -174,7 +172,7 @@ void objects_release(struct objects *o, const struct object_lease *l)
     struct span keys[] = {o->boot, buf_span(&key), o->log};
     struct span args[] = {octets(l->generation, VALUE_GENERATION),
                           octets(l->token, sizeof(l->token)), span_str(tier_instance(o->tier)),
-                          log_max, octets(l->name, VALUE_NAME)};
+                          SPAN_LIT(LOG_MAX_TEXT), octets(l->name, VALUE_NAME)};
     struct script_call c = {.script = SCRIPT_RELEASE,
                             .keys = keys,
                             .key_count = array_len(keys),

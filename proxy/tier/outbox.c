@@ -168,11 +168,13 @@ static void on_publication(struct letter *l)
         widen(t, t->outbox.pending_count > PENDING_MAX ? 0 : 1);
     p->serial = t->outbox.serials;
     p->deadline = mono_now_ms() + t->redis_config->command_timeout_ms;
-    if (p->home) {
+    if (!p->home) {
+        tier_publication_free(p);
+    } else if (!t->log.is_joined || !redis_link_is_up(t->command_link)) {
+        finish(p); /* there is nothing to wait for */
+    } else {
         list_push_back(&t->outbox.waiting, &p->in_waiting);
         arm_deadlines(t);
-    } else {
-        tier_publication_free(p);
     }
     outbox_flush(t);
 }

@@ -8,15 +8,18 @@ import re
 import subprocess
 
 from support.app import App
-from support.larder import BINARY, ROOT, Larder
+from support.larder import BINARY, ROOT, Larder, wait_until
+from support.redis import RedisServer
 
 README = ROOT / "README.md"
 BLOCK = re.compile(r"(<!-- walk -->\n```console\n)(.*?)(```\n<!-- /walk -->)", re.S)
+FLEET = re.compile(BLOCK.pattern.replace("walk", "fleet"), re.S)
 VOLATILE = [
     (r'("(?:\w*_ms|\w*_us|\w*_s|ms|avg|p50|p95|p99|bytes|stored_unix_ms|elapsed_ms|upstream_ms)":)'
      r"\s*-?[\d.]+", r"\1#"),
     (r'("started":)"[^"]*"', r'\1"#"'),
     (r"inv-[0-9a-f]{8}", "inv-########"),
+    (r'"[0-9a-f]{16}"', '"################"'),
     (r"(X-Request-Id: )\w+", r"\1#"),
     (r"(Date: ).*", r"\1#"),
     (r"(Age: )\d+", r"\1#"),
@@ -50,34 +53,50 @@ def commands(block):
         yield "\n".join(lines[:n]), "\n".join(lines[n:]).rstrip("\n")
 
 
+def start_larder(name, app, **more):
+    text = (ROOT / "conf" / name).read_text()
+    text = text.replace("127.0.0.1:8080", "127.0.0.1:0").replace("127.0.0.1:8081", "127.0.0.1:0")
+    text = text.replace("127.0.0.1:8000", f"127.0.0.1:{app.port}")
+    for written, meant in more.items():
+        text = text.replace(written, meant)
+    return Larder(text, environment={"LARDER_SECRET": "0123456789abcdef" * 4})
+
+
 class Walk:
-    def __init__(self):
+    """The demo app with one larder or two in front of it, as the README starts them."""
+    def __init__(self, name, count, redis=None):
         self.app = App("app", "gunicorn", directory=ROOT / "scripts/demo", probe="/api/organizations")
-        text = (ROOT / "conf/school.json").read_text()
-        text = text.replace("127.0.0.1:8080", "127.0.0.1:0").replace("127.0.0.1:8081", "127.0.0.1:0")
-        self.larder = Larder(text.replace("127.0.0.1:8000", f"127.0.0.1:{self.app.port}"))
+        more = {"127.0.0.1:6379": redis.address()} if redis else {}
+        self.larders = [start_larder(name, self.app, **more) for _ in range(count)]
+        for larder in self.larders if redis else []:
+            wait_until(lambda l=larder: l.stats()["redis"]["instances"] == count and
+                       l.stats()["redis"]["in_contact"])
 
     def run(self, command):
         command = command.replace("\\\n", "")
-        command = command.replace("localhost:8080", f"127.0.0.1:{self.larder.public_port}")
-        command = command.replace("localhost:8081", f"127.0.0.1:{self.larder.control_port}")
+        for n, larder in enumerate(self.larders):
+            command = command.replace(f"localhost:8{n}80", f"127.0.0.1:{larder.public_port}")
+            command = command.replace(f"localhost:8{n}81", f"127.0.0.1:{larder.control_port}")
         command = re.sub(r"^larder ", f"{BINARY} ", command)
-        environment = dict(os.environ, LARDER_URL=f"http://127.0.0.1:{self.larder.control_port}")
+        environment = dict(os.environ,
+                           LARDER_URL=f"http://127.0.0.1:{self.larders[0].control_port}")
         done = subprocess.run(["bash", "-c", command], cwd=ROOT, env=environment, timeout=60,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
         answer = done.stdout.decode().replace("\r", "")
-        return answer.replace(f"127.0.0.1:{self.larder.public_port}", "127.0.0.1:8080").strip("\n")
+        return answer.replace(f"127.0.0.1:{self.larders[0].public_port}",
+                              "127.0.0.1:8080").strip("\n")
 
     def stop(self):
-        self.larder.stop()
+        for larder in self.larders:
+            larder.stop()
         self.app.stop()
 
 
-def test_the_walk_in_the_readme_answers_as_it_says():
+def hold(walk, pattern):
+    """Each answer in the README's blocks is what the command now gives."""
     text = README.read_text()
-    blocks = BLOCK.findall(text)
+    blocks = pattern.findall(text)
     assert blocks, "the README has its walk"
-    walk = Walk()
     written, differences = [], []
     try:
         for _, block, _ in blocks:
@@ -92,9 +111,21 @@ def test_the_walk_in_the_readme_answers_as_it_says():
         walk.stop()
     if os.environ.get("README_UPDATE"):
         made = iter(written)
-        README.write_text(BLOCK.sub(lambda m: m.group(1) + next(made) + m.group(3), text))
+        README.write_text(pattern.sub(lambda m: m.group(1) + next(made) + m.group(3), text))
     else:
         assert not differences, "\n\n".join(differences)
+
+
+def test_the_walk_in_the_readme_answers_as_it_says():
+    hold(Walk("school.json", 1), BLOCK)
+
+
+def test_the_walk_with_two_instances_answers_as_it_says():
+    redis = RedisServer()
+    try:
+        hold(Walk("fleet.json", 2, redis), FLEET)
+    finally:
+        redis.stop()
 
 
 def test_the_walk_shows_every_control_route():

@@ -14,6 +14,7 @@
 #include <arpa/inet.h>
 #include <event2/event.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
@@ -39,6 +40,7 @@ enum { PATIENCE_MS = 20000, ANSWERS_MAX = 4096, WORDS_MAX = 32 };
 struct server {
     pid_t pid;
     unsigned port;
+    char dir[64]; /* its own; "": not made yet */
 };
 
 static inline int listen_somewhere(unsigned *ret_port)
@@ -144,45 +146,62 @@ static inline bool comes_up(pid_t pid, unsigned port)
     return false;
 }
 
-/* A server with these words behind the usual ones; NULL ends them. */
-static inline void server_start_at(struct server *s, unsigned port, const char *const *more)
+static inline int remove_it(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+    (void)st;
+    (void)type;
+    (void)ftw;
+    return remove(path);
+}
+
+/* A server with these words behind the usual ones; NULL ends them. A port of 0: a free one, unless
+ * it has had one. */
+static inline bool server_try(struct server *s, const char *const *more)
 {
     char text[8];
     const char *words[WORDS_MAX] = {"redis-server",
-                                    "--port",
-                                    text,
                                     "--bind",
                                     "127.0.0.1",
                                     "--save",
                                     "",
                                     "--appendonly",
                                     "no",
-                                    "--dir",
-                                    "/tmp",
-                                    "--dbfilename",
-                                    "",
                                     "--loglevel",
                                     "warning",
+                                    "--port",
+                                    text,
+                                    "--dir",
+                                    s->dir,
                                     "--enable-debug-command",
                                     "yes"};
-    char dump[48];
-    unsigned n = 17;
-    snprintf(text, sizeof(text), "%u", port);
-    snprintf(dump, sizeof(dump), "larder-test-%u.rdb", port);
-    words[12] = dump;
+    unsigned n = 15;
+    snprintf(text, sizeof(text), "%u", s->port);
     for (; more && *more; more++)
         words[n++] = *more;
-    s->port = port;
     s->pid = spawn(words);
+    if (comes_up(s->pid, s->port))
+        return true;
+    end_process(s->pid);
+    s->pid = 0;
+    return false;
 }
 
+static inline void server_make_dir(struct server *s)
+{
+    snprintf(s->dir, sizeof(s->dir), "/tmp/larder-redis-XXXXXX");
+    assert_non_null(mkdtemp(s->dir));
+}
+
+/* Starts it on a free port, or again on its own. */
 static inline void server_start(struct server *s, const char *const *more)
 {
+    unsigned port = s->port;
+    if (!s->dir[0])
+        server_make_dir(s);
     for (int i = 0; i < 5; i++) { /* somebody may take the port first */
-        server_start_at(s, free_port(), more);
-        if (comes_up(s->pid, s->port))
+        s->port = port ? port : free_port();
+        if (server_try(s, more))
             return;
-        end_process(s->pid);
     }
     fail_msg("redis-server does not start");
 }
@@ -191,6 +210,14 @@ static inline void server_stop(struct server *s)
 {
     end_process(s->pid);
     s->pid = 0;
+}
+
+static inline void server_end(struct server *s)
+{
+    server_stop(s);
+    if (s->dir[0])
+        nftw(s->dir, remove_it, 8, FTW_DEPTH | FTW_PHYS);
+    *s = (struct server){0};
 }
 
 /* A link, and what became of its commands */
@@ -332,7 +359,7 @@ static inline void trial_on_reply(void *arg, enum redis_result result, const str
                          .text_len = text.len};
     memcpy(a->text, text.p, text.len < sizeof(a->text) - 1 ? text.len : sizeof(a->text) - 1);
     free(t->words);
-    buf_init(&words, 1 << 20);
+    buf_init(&words, 16 << 20);
     format_reply(r, &words);
     buf_add_char(&words, '\0');
     t->words = words.p;
