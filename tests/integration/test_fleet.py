@@ -1,5 +1,6 @@
 """Many larders, one cache: what one is told all know; what one has fetched the others need not."""
 import copy
+import itertools
 import json
 import time
 
@@ -336,10 +337,16 @@ def test_a_socket_tls_and_a_cluster_are_spoken_to(fleet_factory, redis_factory, 
     else:
         server = redis_factory(unix=True)
         two = fleet_factory(server, **more)
-    two.read(0, "/items/way")
-    two.wait_stored()
-    assert "detail=redis" in two.status(1, "/items/way")
-    version = two.apps.bump("way")
-    assert two.invalidate(0, tag="item:way", wait="all").status == 200
-    assert two.version(1, "/items/way") == version
+    items = (f"way-{kind}-{n}" for n in itertools.count())
+
+    def is_shared(item):
+        two.read(0, f"/items/{item}")
+        two.wait_stored()
+        return "detail=redis" in two.status(1, f"/items/{item}")
+    two.larders[0].wait_until(lambda: is_shared(next(items)))  # each worker finds its own way
+    item = f"way-{kind}-0"
+    version = two.apps.bump(item)
+    assert two.invalidate(0, tag=f"item:{item}", wait="all").status == 200
+    assert two.version(1, f"/items/{item}") == version
+    assert next(items) in [f"way-{kind}-{n}" for n in range(5)], "it was found soon"
     assert {"boot", "log", "ep", "live"} <= {n.decode() for n in server.keys("way")}
