@@ -71,6 +71,9 @@ class Apps:
         """Changes something behind all caches' backs."""
         return self.instances[0].request("POST", f"/bump/{item}").json()["version"]
 
+    def version(self, item):
+        return self.instances[0].request("GET", f"/truth/{item}").json()["version"]
+
     def open(self, gate):
         for app in self.instances:
             app.hold(gate).open()
