@@ -2,7 +2,6 @@
  * is taken for it. */
 #include "tier-test.h"
 
-#include <larder/base/octets.h>
 #include <larder/base/seal.h>
 
 static struct entry *entry_of(const struct entry_parts *parts)
@@ -578,44 +577,100 @@ static void what_no_entry_can_be_made_of_is_refused_behind_its_seal(void **state
     entry_unref(e);
 }
 
+/* What is behind the seal, to be changed and sealed anew. */
+struct record {
+    struct cache_key key;
+    char context[64];
+    struct seal_key seal;
+    struct buf value, text;
+    size_t clear_len;
+};
+
+static void record_open(struct record *r, const struct entry *e)
+{
+    uint8_t name[VALUE_NAME];
+    struct buf context;
+    r->key = test_key();
+    buf_init_fixed(&context, r->context, sizeof(r->context));
+    buf_add_str(&context, "larder value");
+    value_name(&test_context, &r->key, name);
+    buf_add(&context, name, sizeof(name));
+    r->seal = (struct seal_key){.secret = test_context.secret, .context = buf_span(&context)};
+    r->clear_len = 30 + e->tag_count * 8;
+    test_seal(e, TEST_STORED, &r->value);
+    buf_init(&r->text, 1 << 20);
+    assert_int_equal(seal_open(&r->seal, span_of(r->value.p, r->clear_len),
+                               span_of(r->value.p + r->clear_len, r->value.len - r->clear_len),
+                               &r->text),
+                     ERR_OK);
+}
+
+static void record_close(struct record *r)
+{
+    buf_fini(&r->value);
+    buf_fini(&r->text);
+}
+
+static enum err_code record_try(struct record *r, struct span text)
+{
+    struct buf value;
+    buf_init(&value, 1 << 21);
+    buf_add(&value, r->value.p, r->clear_len);
+    assert_int_equal(seal_add(&r->seal, span_of(r->value.p, r->clear_len), text, &value), ERR_OK);
+    enum err_code rc = open_copy(&test_context, buf_span(&value), &r->key);
+    buf_fini(&value);
+    return rc;
+}
+
 /* Each single byte of what is sealed changed or cut, and sealed anew: nothing is read too far. */
 static void a_record_with_any_byte_changed_is_read_in_bounds(void **state)
 {
     struct cache_key key = test_key();
     struct entry_parts parts = test_parts(&key);
     struct entry *e = entry_of(&parts);
-    struct buf value, text, again;
-    uint8_t name[VALUE_NAME];
-    char context[64];
-    struct buf b;
+    struct record r;
     (void)state;
-    buf_init_fixed(&b, context, sizeof(context));
-    buf_add_str(&b, "larder value");
-    value_name(&test_context, &key, name);
-    buf_add(&b, name, sizeof(name));
-    struct seal_key k = {.secret = test_context.secret, .context = buf_span(&b)};
-    test_seal(e, TEST_STORED, &value);
-    const size_t clear = 30 + 3 * 8;
-    buf_init(&text, 1 << 20);
-    buf_init(&again, 1 << 20);
-    assert_int_equal(
-        seal_open(&k, span_of(value.p, clear), span_of(value.p + clear, value.len - clear), &text),
-        ERR_OK);
-    for (size_t i = 0; i < 2 * text.len; i++) {
-        size_t at = i % text.len, len = i < text.len ? text.len : at;
-        text.p[at] ^= (char)0xff;
-        buf_reset(&again);
-        buf_add(&again, value.p, clear);
-        assert_int_equal(seal_add(&k, span_of(value.p, clear), span_of(text.p, len), &again),
-                         ERR_OK);
-        enum err_code rc = open_copy(&test_context, buf_span(&again), &key);
-        assert_true(rc == ERR_SYNTAX || rc == ERR_NOT_FOUND || (rc == ERR_OK && i < text.len));
-        text.p[at] ^= (char)0xff;
+    record_open(&r, e);
+    for (size_t i = 0; i < r.text.len; i++) {
+        assert_int_equal(record_try(&r, span_of(r.text.p, i)), ERR_SYNTAX);
+        for (unsigned bit = 0; bit < 9; bit++) {
+            r.text.p[i] ^= (char)(bit < 8 ? 1 << bit : 0xff);
+            enum err_code rc = record_try(&r, buf_span(&r.text));
+            assert_true(rc == ERR_SYNTAX || rc == ERR_NOT_FOUND || rc == ERR_OK);
+            r.text.p[i] ^= (char)(bit < 8 ? 1 << bit : 0xff);
+        }
     }
-    buf_fini(&again);
-    buf_fini(&text);
-    buf_fini(&value);
+    assert_int_equal(record_try(&r, buf_span(&r.text)), ERR_OK);
+    buf_add_char(&r.text, '\0');
+    assert_int_equal(record_try(&r, buf_span(&r.text)), ERR_SYNTAX);
+    record_close(&r);
     entry_unref(e);
+}
+
+static void a_packed_body_that_is_not_as_long_as_told_is_refused(void **state)
+{
+    enum { BODY_LEN_AT = 14 };
+    struct cache_key key = test_key();
+    char *body = body_of(false);
+    struct entry_parts parts = test_parts(&key);
+    struct record r;
+    (void)state;
+    parts.body = span_of(body, 1000);
+    parts.length_line_len = 0;
+    parts.head = SPAN_LIT("HTTP/1.1 200 OK\r\n");
+    struct entry *e = entry_of(&parts);
+    record_open(&r, e);
+    assert_true(r.value.len < 1000);
+    assert_memory_equal(r.text.p + BODY_LEN_AT, "\0\0\x03\xe8", 4);
+    for (int by = -1; by <= 1; by++) {
+        r.text.p[BODY_LEN_AT + 3] = (char)(0xe8 + by);
+        assert_int_equal(record_try(&r, buf_span(&r.text)), by ? ERR_SYNTAX : ERR_OK);
+    }
+    r.text.p[BODY_LEN_AT] = 1; /* 16 MiB */
+    assert_int_equal(record_try(&r, buf_span(&r.text)), ERR_TOO_LARGE);
+    record_close(&r);
+    entry_unref(e);
+    free(body);
 }
 
 int main(void)
@@ -634,6 +689,7 @@ int main(void)
         cmocka_unit_test(a_packed_body_counts_as_large_as_it_is),
         cmocka_unit_test(what_no_entry_can_be_made_of_is_refused_behind_its_seal),
         cmocka_unit_test(a_record_with_any_byte_changed_is_read_in_bounds),
+        cmocka_unit_test(a_packed_body_that_is_not_as_long_as_told_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
