@@ -248,8 +248,6 @@ static void moved_leads_to_another_server_as_long_as_that_is_there(void **state)
 {
     static struct trial t;
     struct fake a, b;
-    struct buf where;
-    char block[64] = {0}, expected[64];
     (void)state;
     start(&t, &a);
     fake_start(&b, &t);
@@ -261,10 +259,7 @@ static void moved_leads_to_another_server_as_long_as_that_is_there(void **state)
     WAIT_FOR(&t, t.ups == 2);
     assert_int_equal(b.connections, 1);
     assert_int_equal(call_line(&t, "GET a")->result, REDIS_OK);
-    buf_init_fixed(&where, block, sizeof(block) - 1);
-    redis_address_format(t.redis, &where);
-    snprintf(expected, sizeof(expected), "127.0.0.1:%u", b.port);
-    assert_string_equal(block, expected);
+    assert_true(trial_is_at(&t, b.port));
     fake_hang_up(&b);
     WAIT_FOR(&t, t.ups == 3); /* it is still where our keys are */
     assert_int_equal(b.connections, 2);
