@@ -8,6 +8,7 @@ import pytest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
 from support.app import App  # noqa: E402
+from support.fleet import Apps  # noqa: E402
 from support.larder import Larder, Refused  # noqa: E402
 from support.script import site_of  # noqa: E402
 from support.tls import Authority  # noqa: E402
@@ -119,3 +120,11 @@ def authority(tmp_path_factory):
 def pair(authority):
     """A certificate for a.test and for loopback."""
     return authority.issue("DNS:a.test", "IP:127.0.0.1")
+
+
+@pytest.fixture(scope="session")
+def fleet_apps():
+    """Two instances of one app."""
+    apps = Apps()
+    yield apps
+    apps.stop()

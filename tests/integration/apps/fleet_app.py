@@ -45,6 +45,7 @@ def show(name, **more):
 @app.get("/alone/<item>")
 @app.get("/tagged/<item>")
 @app.get("/slow/<item>")
+@app.get("/soft/<item>")
 @app.post("/secret/<item>")
 def read(item):
     return show(item)

@@ -36,6 +36,8 @@ ROUTES = [
           tags=["org:{query.org}", "courses"]),
     route("tagged", "GET /tagged/*"),
     route("language", "GET /language/*"),
+    route("soft", "GET /soft/{id}", key=["path.id"], tags=["item:{path.id}"],
+          stale_while_revalidate="1h"),
     route("large", "GET /large/*"),
     route("secret", "POST /secret/{id}",
           key=["path.id", "json.user", {"param": "json.password", "secret": True}]),
