@@ -173,16 +173,16 @@ static int64_t kept_from(const struct entry *e, int64_t stale)
     return stale > stored ? stale : stored;
 }
 
-enum entry_use entry_use_at(const struct entry *e, mono_ms now_ms)
+enum entry_use entry_use_at(const struct entry *e, mono_ms now)
 {
-    int64_t from = stale_from(e), now = (int64_t)now_ms;
-    if (now < from)
+    int64_t from = stale_from(e), at = (int64_t)now;
+    if (at < from)
         return e->flags & FRESH_MUST_VALIDATE ? ENTRY_KEPT : ENTRY_FRESH;
-    if (now < from + (int64_t)e->while_ms)
+    if (at < from + (int64_t)e->while_ms)
         return ENTRY_STALE_WHILE;
-    if (now < from + (int64_t)e->error_ms)
+    if (at < from + (int64_t)e->error_ms)
         return ENTRY_STALE_ERROR;
-    return now < kept_from(e, from) + (int64_t)e->keep_ms ? ENTRY_KEPT : ENTRY_OVER;
+    return at < kept_from(e, from) + (int64_t)e->keep_ms ? ENTRY_KEPT : ENTRY_OVER;
 }
 
 static int64_t stale_window(const struct entry *e)

@@ -100,7 +100,9 @@ void redis_tell_away(struct redis *r, enum redis_fault fault, const char *where,
     r->told |= 1U << fault;
     pthread_mutex_unlock(&r->lock);
     if (is_news)
-        log_warn("redis %s: %s; larder goes on without it, and tries again", where, why);
+        log_warn("redis %s: %s; %s", where, why,
+                 fault == FAULT_MOVED ? "larder goes there"
+                                      : "larder goes on without it, and tries again");
     else
         log_debug("redis %s: %s", where, why);
 }

@@ -192,14 +192,21 @@ static void on_event(struct bufferevent *bev, short what, void *arg)
     (void)link_leave(l);
 }
 
+static struct bufferevent *make_tls_bufferevent(struct redis_link *l)
+{
+    struct span name = l->redis->config->tls->server_name;
+    struct bufferevent *bev =
+        tls_connect(l->redis->tls, l->base, name.len ? name.p : l->target.address.host);
+    if (bev)
+        tls_offer_no_protocol(bev);
+    return bev;
+}
+
 static struct bufferevent *make_bufferevent(struct redis_link *l)
 {
     enum { READ_MAX = 256 << 10, WRITE_MAX = 1 << 20 };
-    const struct redis_config *c = l->redis->config;
     if (l->redis->tls && l->target.kind != TARGET_SOCKET)
-        return tls_connect(l->redis->tls, l->base,
-                           c->tls->server_name.len ? c->tls->server_name.p
-                                                   : l->target.address.host);
+        return make_tls_bufferevent(l);
     struct bufferevent *bev =
         bufferevent_socket_new(l->base, -1, BEV_OPT_CLOSE_ON_FREE | BEV_OPT_DEFER_CALLBACKS);
     if (bev) {

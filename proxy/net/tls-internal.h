@@ -1,5 +1,5 @@
-/* tls-internal.h: what the files about TLS share, and what gate and upstream call. OpenSSL and
- * libevent's bufferevent for it are used nowhere else.
+/* tls-internal.h: what the files about TLS share, and what gate, upstream and redis call. OpenSSL
+ * and libevent's bufferevent for it are used nowhere else.
  *
  * tls.c         the present context, and its replacement
  * tls_files.c   certificates and keys out of PEM files, with words for what is wrong
@@ -44,6 +44,8 @@ int tls_choose(X509 *const *certificates, unsigned count, const char *name);
 struct bufferevent *tls_accept(struct tls *t, struct event_base *base);
 /* <server_name> is asked for, and verified where the config says so. */
 struct bufferevent *tls_connect(struct tls *t, struct event_base *base, const char *server_name);
+/* What will be spoken is not HTTP: no protocol is offered (ALPN). Before it gets its socket. */
+void tls_offer_no_protocol(struct bufferevent *bev);
 
 /* Writes as much of <iov> as the socket takes and returns how much; -1: the connection is broken.
  * *ret_stuck bytes behind these are a record that waits within OpenSSL: exactly they must be the

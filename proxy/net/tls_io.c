@@ -63,6 +63,11 @@ struct bufferevent *tls_connect(struct tls *t, struct event_base *base, const ch
     return wrap(base, ssl, BUFFEREVENT_SSL_CONNECTING, BEV_OPT_DEFER_CALLBACKS);
 }
 
+void tls_offer_no_protocol(struct bufferevent *bev)
+{
+    (void)SSL_set_alpn_protos(bufferevent_openssl_get_ssl(bev), NULL, 0); /* frees: cannot fail */
+}
+
 struct cursor {
     const struct iovec *iov;
     int count;

@@ -66,7 +66,7 @@ class Walk:
     """The demo app with one larder or two in front of it, as the README starts them."""
     def __init__(self, name, count, redis=None):
         self.app = App("app", "gunicorn", directory=ROOT / "scripts/demo", probe="/api/organizations")
-        more = {"127.0.0.1:6379": redis.address()} if redis else {}
+        more = {"127.0.0.1:6379": redis.address} if redis else {}
         self.larders = [start_larder(name, self.app, **more) for _ in range(count)]
         for larder in self.larders if redis else []:
             wait_until(lambda l=larder: l.stats()["redis"]["instances"] == count and

@@ -197,6 +197,27 @@ static void it_grows_older_by_the_second(void **state)
     entry_unref(e);
 }
 
+/* What came stale from elsewhere may have become so before this machine's clock began. */
+static void it_may_be_older_than_the_clock(void **state)
+{
+    (void)state;
+    const struct entry_parts parts = {.lifetime_ms = 1,
+                                      .overdue_ms = STORED + 5001,
+                                      .while_ms = STORED + 5010,
+                                      .error_ms = STORED + 5020,
+                                      .keep_ms = 7};
+    struct entry *e = make(&parts);
+    assert_int_equal(entry_ttl_s(e, STORED), -(STORED + 5000) / 1000);
+    assert_int_equal(entry_use_at(e, STORED), ENTRY_STALE_WHILE);
+    assert_int_equal(entry_use_at(e, STORED + 9), ENTRY_STALE_WHILE);
+    assert_int_equal(entry_use_at(e, STORED + 10), ENTRY_STALE_ERROR);
+    assert_true(entry_may_hide_error(e, STORED + 19));
+    assert_false(entry_may_hide_error(e, STORED + 20));
+    assert_int_equal(entry_use_at(e, STORED + 20), ENTRY_OVER);
+    assert_int_equal(entry_over_ms(e), STORED + 20);
+    entry_unref(e);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -208,6 +229,7 @@ int main(void)
         cmocka_unit_test(what_was_never_fresh_is_not_shared),
         cmocka_unit_test(the_upstream_knows_only_its_own_validators),
         cmocka_unit_test(it_grows_older_by_the_second),
+        cmocka_unit_test(it_may_be_older_than_the_clock),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

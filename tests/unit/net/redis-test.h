@@ -158,7 +158,7 @@ static inline int remove_it(const char *path, const struct stat *st, int type, s
  * it has had one. */
 static inline bool server_try(struct server *s, const char *const *more)
 {
-    char text[8];
+    char text[12];
     const char *words[WORDS_MAX] = {"redis-server",
                                     "--bind",
                                     "127.0.0.1",
@@ -303,6 +303,16 @@ static inline void trial_connect(struct trial *t)
     assert_int_equal(redis_new(&t->config, &report, &t->redis, &err), ERR_OK);
     t->link = redis_link_new(t->loop, t->redis, "larder-test", &trial_ops, t);
     assert_non_null(t->link);
+}
+
+static inline bool trial_is_at(struct trial *t, unsigned port)
+{
+    struct buf where;
+    char block[300] = {0}, expected[32];
+    buf_init_fixed(&where, block, sizeof(block) - 1);
+    redis_address_format(t->redis, &where);
+    snprintf(expected, sizeof(expected), "127.0.0.1:%u", port);
+    return strcmp(block, expected) == 0;
 }
 
 static inline void trial_end(struct trial *t)

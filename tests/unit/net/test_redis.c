@@ -277,9 +277,6 @@ static void a_server_that_has_gone_is_found_again_when_it_is_back(void **state)
 static void greeting_names_the_connection_and_chooses_the_database(void **state)
 {
     static struct trial t;
-    struct buf where;
-    char block[64] = {0};
-    char expected[32];
     (void)state;
     trial_init(&t, server.port);
     t.config.database = 7;
@@ -289,10 +286,7 @@ static void greeting_names_the_connection_and_chooses_the_database(void **state)
     const char *ours = strstr(clients, "name=larder-test");
     assert_non_null(ours);
     assert_non_null(strstr(ours, "db=7"));
-    buf_init_fixed(&where, block, sizeof(block) - 1);
-    redis_address_format(t.redis, &where);
-    snprintf(expected, sizeof(expected), "127.0.0.1:%u", server.port);
-    assert_string_equal(block, expected);
+    assert_true(trial_is_at(&t, server.port));
     trial_end(&t);
 }
 
