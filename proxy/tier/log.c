@@ -311,6 +311,7 @@ static void on_down(void *arg, const char *why)
     (void)why; /* the link has told */
     t->log.is_joined = t->log.is_following = false;
     tier_set_stamp(t);
+    tier_wake(t, span_of(NULL, 0)); /* no word of any lease would come now */
 }
 
 bool log_start_reading(struct tier *t)
