@@ -358,7 +358,8 @@ static const struct member members[] = {
      .type = MEMBER_OWN,
      .read = read_secret,
      .schema = "\"$ref\": \"#/definitions/secret\"",
-     .doc = "for HMACs of secret parameters, at least 16 bytes; default: a new one at each start"},
+     .doc = "for HMACs of secret parameters and for what is shared by Redis, at least 16 bytes; "
+            "default: a new one at each start"},
     {.name = "redis",
      .type = MEMBER_OWN,
      .read = load_redis,

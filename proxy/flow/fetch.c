@@ -424,15 +424,6 @@ void fetch_abandon_all(struct worker *w)
     }
 }
 
-void fetch_stop_all_shared(struct worker *w)
-{
-    list_for_each_safe (it, next, &w->fetches) {
-        struct fetch *f = container_of(it, struct fetch, link);
-        if (f->get)
-            fetch_fail(f, UPSTREAM_STOPPED);
-    }
-}
-
 struct exchange *fetch_exchange(struct fetch *f)
 {
     return f->exchange;

@@ -129,6 +129,15 @@ void fetch_leave_shared(struct fetch *f)
     fetch_release_lease(f);
 }
 
+void fetch_stop_all_shared(struct worker *w)
+{
+    list_for_each_safe (it, next, &w->fetches) {
+        struct fetch *f = container_of(it, struct fetch, link);
+        if (f->get)
+            fetch_fail(f, UPSTREAM_STOPPED);
+    }
+}
+
 void fetch_share(struct fetch *f, struct entry *e, struct entry *marker)
 {
     if (!f->w->objects || f->l.route->shared != SHARED_FULL || f->is_part)

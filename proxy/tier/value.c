@@ -82,9 +82,9 @@ static void set_times(struct entry_parts *p, const struct value_record *r,
     int64_t fresh = (int64_t)r->lifetime_ms - (int64_t)r->overdue_ms; /* from when it was stored */
     int64_t left = fresh - gone;
     int64_t least = r->lifetime_ms > 0, kept = (fresh > 0 ? fresh : 0) + (int64_t)r->keep_ms - gone;
-    p->age_at_store_ms = r->age_at_store_ms + (uint64_t)gone;
+    p->age_at_store_ms = least_of(r->age_at_store_ms + (uint64_t)gone, VALUE_TIME_MAX);
     p->lifetime_ms = (uint64_t)(left > least ? left : least);
-    p->overdue_ms = p->lifetime_ms - (uint64_t)left;
+    p->overdue_ms = least_of(p->lifetime_ms - (uint64_t)left, VALUE_TIME_MAX); /* past windows */
     p->while_ms = r->while_ms;
     p->error_ms = r->error_ms;
     p->keep_ms = left > 0 ? r->keep_ms : (uint64_t)(kept > 0 ? kept : 0);
@@ -231,7 +231,7 @@ enum err_code value_seal(const struct value_context *c, const struct entry *e,
 /* Takes what stands in clear off <bytes>; the tags are appended to <tags> as they are in memory. */
 static enum err_code take_clear(struct span *bytes, struct span *ret_clear, struct buf *tags)
 {
-    uint64_t count, tag;
+    uint64_t count = 0, tag = 0;
     struct span s = *bytes;
     size_t before_count = MAGIC_LEN + VALUE_GENERATION + 8;
     if (!span_starts_with(s, SPAN_LIT(MAGIC)) || s.len < before_count)
