@@ -1,5 +1,5 @@
-""""coalesce": "fleet": one fetch of a slow app for all instances; and nobody waits for one that does
-not come."""
+""""coalesce": "fleet": one fetch of a slow app for all instances; and nobody waits for one that
+does not come."""
 import concurrent.futures
 
 import pytest

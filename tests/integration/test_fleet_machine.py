@@ -1,5 +1,5 @@
-"""Everything that may befall a fleet, in an order that nobody thought of. After each step the oracle
-says whether an answer was one that might be shown."""
+"""Everything that may befall a fleet, in an order that nobody thought of. After each step the
+oracle says whether an answer was one that might be shown."""
 import time
 
 import pytest
