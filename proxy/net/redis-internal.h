@@ -6,6 +6,7 @@
  * redis_link.c     the life of a connection: connecting, losing, trying again, its one timer
  * redis_command.c  commands and their replies in order, deadlines, the breaker
  * redis_codec.c    RESP2
+ * redis_watch.c    whether the sentinels have another master by now
  * redis_resolve.c  addresses of a host, without waiting for the name service
  */
 #ifndef LARDER_NET_REDIS_INTERNAL_H
@@ -59,16 +60,19 @@ struct redis {
     struct tls *tls; /* NULL: plain */
     struct redis_figures figures;
     pthread_mutex_t lock;               /* of all below */
-    struct address moved;               /* where MOVED has sent us; empty host: nowhere */
+    struct address moved; /* where MOVED, or a sentinel's news, has sent us; empty host: nowhere */
     char where[sizeof(struct address)]; /* the server last reached, or the first to try */
     uint64_t told;                      /* 1 << enum redis_fault; sentinels' above those */
     bool is_told_up;
+    bool is_sentinel;         /* it is one itself: no master, and nobody's news */
+    _Atomic unsigned masters; /* how often another master was told of; without the lock */
 };
 
 /* redis.c */
 void redis_note_moved(struct redis *r, const struct address *to);
 void redis_forget_moved(struct redis *r, const struct address *to);
 bool redis_moved(struct redis *r, struct address *ret);
+void redis_note_master(struct redis *r, const struct address *to); /* links elsewhere are lost */
 /* Logs that a link is away, or that all are there: once for each change. */
 struct target;
 void redis_tell_away(struct redis *r, enum redis_fault fault, const struct target *at,
@@ -126,6 +130,7 @@ struct redis_link {
     bool is_dead;
 
     struct target target;
+    unsigned masters; /* of struct redis, when the target was chosen */
     bool is_directed; /* the target is what a sentinel has just told */
     unsigned turn;    /* which server or sentinel is tried */
     unsigned tries;   /* since the last pause */
@@ -175,9 +180,13 @@ void link_go_to(struct redis_link *l, const struct address *master);
 
 /* redis_greet.c: writes what comes first. False: no memory. */
 bool link_greet(struct redis_link *l);
+/* {host, port}; false: it is none. */
+bool master_parse(const struct redis_reply *r, struct address *ret);
 
 /* redis_find.c */
 void link_find_target(struct redis_link *l);
+/* It is up, but the master is elsewhere by now. */
+bool link_is_astray(struct redis_link *l);
 /* The target was none. True: there is another to try before a pause. */
 bool link_find_other(struct redis_link *l);
 /* "MOVED 3999 127.0.0.1:6381": false: it does not say where. */

@@ -75,6 +75,12 @@ void redis_note_moved(struct redis *r, const struct address *to)
     pthread_mutex_unlock(&r->lock);
 }
 
+void redis_note_master(struct redis *r, const struct address *to)
+{
+    redis_note_moved(r, to);
+    atomic_fetch_add(&r->masters, 1);
+}
+
 void redis_forget_moved(struct redis *r, const struct address *to)
 {
     pthread_mutex_lock(&r->lock);
@@ -98,7 +104,7 @@ void redis_tell_away(struct redis *r, enum redis_fault fault, const struct targe
 {
     unsigned kind = fault + (at->kind == TARGET_SENTINEL ? FAULT_COUNT : 0);
     pthread_mutex_lock(&r->lock);
-    bool is_news = !(r->told >> kind & 1);
+    bool is_news = !r->is_sentinel && !(r->told >> kind & 1);
     r->told |= UINT64_C(1) << kind;
     pthread_mutex_unlock(&r->lock);
     if (is_news)
@@ -114,7 +120,7 @@ void redis_tell_up(struct redis *r, const char *where)
     bool is_whole = r->figures.up >= r->figures.links;
     pthread_mutex_lock(&r->lock);
     bool is_back = r->told != 0;
-    bool is_news = is_whole && (is_back || !r->is_told_up);
+    bool is_news = is_whole && !r->is_sentinel && (is_back || !r->is_told_up);
     if (is_whole) {
         r->told = 0;
         r->is_told_up = true;

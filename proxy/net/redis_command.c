@@ -112,6 +112,8 @@ static bool command_put(struct redis_link *l, const struct redis_command *c)
 bool redis_send(struct redis_link *l, const struct redis_command *c)
 {
     struct redis_figures *f = &l->redis->figures;
+    if (redis_link_is_up(l) && link_is_astray(l))
+        link_close_later(l, FAULT_MOVED, "the sentinels have another master");
     if (!redis_link_is_up(l) || !command_put(l, c)) {
         f->refused++;
         return false;

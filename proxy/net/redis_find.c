@@ -17,6 +17,7 @@ void link_find_target(struct redis_link *l)
     struct target *t = &l->target;
     unsigned n = candidates(c), turn = n ? l->turn % n : 0;
     size_t prefix = 0;
+    l->masters = atomic_load(&l->redis->masters);
     if (redis_moved(l->redis, &t->address)) {
         t->kind = TARGET_MOVED;
     } else if (c->socket.len) {
@@ -32,6 +33,17 @@ void link_find_target(struct redis_link *l)
         t->address = c->server[turn];
     }
     address_format(&t->address, t->name + prefix, sizeof(t->name) - prefix);
+}
+
+bool link_is_astray(struct redis_link *l)
+{
+    struct address now;
+    unsigned masters = atomic_load_explicit(&l->redis->masters, memory_order_relaxed);
+    if (l->masters == masters)
+        return false;
+    l->masters = masters;
+    return redis_moved(l->redis, &now) &&
+           (now.port != l->target.address.port || strcmp(now.host, l->target.address.host) != 0);
 }
 
 bool link_find_other(struct redis_link *l)

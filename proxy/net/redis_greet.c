@@ -77,22 +77,30 @@ static void on_ready(void *arg, enum redis_result result, const struct redis_rep
         link_on_up(arg);
 }
 
+bool master_parse(const struct redis_reply *r, struct address *ret)
+{
+    struct span host = redis_reply_text(redis_reply_at(r, 0));
+    int64_t port = redis_reply_integer(redis_reply_at(r, 1));
+    if (host.len == 0 || host.len >= sizeof(ret->host) || port <= 0 || port > UINT16_MAX ||
+        memchr(host.p, '\0', host.len))
+        return false;
+    *ret = (struct address){.port = (uint16_t)port};
+    memcpy(ret->host, host.p, host.len);
+    return true;
+}
+
 static void on_master(void *arg, enum redis_result result, const struct redis_reply *r)
 {
     struct redis_link *l = arg;
-    struct span host = redis_reply_text(redis_reply_at(r, 0));
-    int64_t port = redis_reply_integer(redis_reply_at(r, 1));
-    struct address master = {.port = (uint16_t)port};
+    struct address master;
     char text[100];
     if (result == REDIS_ERROR) {
         quote(redis_reply_text(r), text, sizeof(text));
         link_close(l, FAULT_SENTINEL, "the sentinel refused to say where the master is: %s", text);
-    } else if (host.len == 0 || host.len >= sizeof(master.host) || port <= 0 || port > UINT16_MAX ||
-               memchr(host.p, '\0', host.len)) {
+    } else if (!master_parse(r, &master)) {
         link_close(l, FAULT_SENTINEL, "the sentinel knows no master \"%s\"",
                    l->redis->config->master.p);
     } else {
-        memcpy(master.host, host.p, host.len);
         link_go_to(l, &master);
     }
 }
@@ -129,5 +137,6 @@ bool link_greet(struct redis_link *l)
     return say_auth(l, c->user, c->password) &&
            (c->database == 0 || link_say(l, select, 2, 0, on_select)) &&
            link_say(l, name, 3, 0, NULL) && /* a convenience: refused is no matter */
-           link_say(l, role, 1, 0, on_role) && link_say(l, ping, 1, 0, on_ready);
+           (l->redis->is_sentinel || link_say(l, role, 1, 0, on_role)) &&
+           link_say(l, ping, 1, 0, on_ready);
 }

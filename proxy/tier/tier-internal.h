@@ -26,6 +26,7 @@ enum {
     PENDING_MAX = 1024, /* messages that may wait for Redis; beyond: all is invalidated */
     RECENT_MAX = 1024,  /* confirmed ones that are kept, to be said again to another Redis */
     BEAT_EVERY_MS = 1000,
+    WATCH_MS = 1000, /* sentinels are asked so often at least, and four times a lag */
     BEAT_KEPT_MS = 5000, /* who was silent for longer is no instance any more */
 };
 
@@ -68,6 +69,7 @@ struct tier {
     struct loop *loop;
     struct redis *redis;
     struct redis_link *log_link, *command_link;
+    struct redis_watch *watch; /* NULL: there are no sentinels */
     char instance[TIER_ID_LEN + 1];
     char prefix_block[128];
     struct span prefix;

@@ -58,13 +58,21 @@ enum err_code tier_new(const struct config *config, struct store *store, struct 
 
 enum err_code tier_start(struct tier *t)
 {
-    return outbox_start(t) && log_start_reading(t) ? ERR_OK : ERR_NOMEM;
+    const struct redis_config *c = t->redis_config;
+    uint64_t every_ms = c->max_invalidation_lag_ms / 4;
+    if (!outbox_start(t) || !log_start_reading(t))
+        return ERR_NOMEM;
+    if (c->sentinel_count == 0)
+        return ERR_OK;
+    t->watch = redis_watch_new(t->loop, t->redis, every_ms < WATCH_MS ? every_ms : WATCH_MS);
+    return t->watch ? ERR_OK : ERR_NOMEM;
 }
 
 void tier_free(struct tier *t)
 {
     if (!t)
         return;
+    redis_watch_free(take(t->watch));
     redis_link_free(take(t->log_link));
     outbox_stop(t);
     redis_free(t->redis);

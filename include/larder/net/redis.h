@@ -88,6 +88,12 @@ bool redis_link_is_up(const struct redis_link *l); /* connected and greeted, bre
  * Nothing can be sent from here on; REDIS_LOST and on_down come in the loop's next turn. */
 void redis_link_drop(struct redis_link *l, const char *why);
 
+/* Asks the sentinels each <every_ms> where the master is; links of <r> that are elsewhere than where
+ * it has gone are lost, and come up there. In <loop>'s thread, freed before <r>. NULL: no memory. */
+struct redis_watch;
+struct redis_watch *redis_watch_new(struct loop *loop, struct redis *r, uint64_t every_ms);
+void redis_watch_free(struct redis_watch *w); /* NULL is fine */
+
 enum breaker_state { BREAKER_CLOSED, BREAKER_OPEN };
 /* Of all links of <r> together, since the start. Written by their threads, read by any. */
 struct redis_figures {
