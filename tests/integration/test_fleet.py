@@ -2,12 +2,14 @@
 import copy
 import itertools
 import json
+import re
 import time
 
 import pytest
 
 from support.fleet import LAG_S, Fleet
-from support.redis import Cluster, RedisServer
+from support.larder import ROOT
+from support.redis import ACL, Cluster, RedisServer
 from support.tls import Authority
 
 
@@ -240,6 +242,17 @@ def test_the_user_needs_no_more_than_the_docs_say(fleet, redis):
     assert fleet.stats(0)["available"] and not fleet.sum("failed")
     denied = redis.ask("ACL", "LOG")
     assert not denied, denied
+
+
+def test_that_user_is_the_one_of_the_docs_and_each_command_is_called():
+    """What is tested here is what is told there; and there is nothing in it that is not needed."""
+    docs = (ROOT / "docs/FLEET.md").read_text()
+    line, = re.findall(r"^ACL SETUSER larder on >PASSWORD (.*)$", docs, re.M)
+    assert sorted(line.split()) == sorted(ACL.format(prefix="school").split())
+    sources = "".join(path.read_text() for name in ("tier/*.c", "net/redis*.c")
+                      for path in (ROOT / "proxy").glob(name))
+    for word in re.findall(r"\+(\w+)", line):
+        assert re.search(rf"['\"]{word}['\"]", sources, re.I), f"nobody calls {word}"
 
 
 def test_stats_tell_of_redis(fleet, redis):

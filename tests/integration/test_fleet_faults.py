@@ -8,6 +8,7 @@ import pytest
 
 from support.fleet import LAG_S, Fleet, Traffic, route
 from support.redis import RedisServer, Watched
+from support.relay import Relay
 
 PREFIX = "test"
 
@@ -274,6 +275,70 @@ def test_an_old_redis_forgets_under_pressure_and_nobody_is_shown_what_was_taken_
         redis.stop()
 
 
+# --- the network between one instance and Redis ---
+
+def cut(relay, traffic):
+    relay.cut()
+    traffic.beyond_the_bound()
+    relay.mend()
+
+
+def deaf_and_dumb(relay, traffic):
+    relay.hold("to", "from")
+    traffic.beyond_the_bound()
+    relay.let_go()
+
+
+def deaf(relay, traffic):
+    """What it says is done, and it does not hear of it."""
+    relay.hold("from")
+    traffic.beyond_the_bound()
+    relay.let_go()
+
+
+def deaf_for_the_log(relay, traffic):
+    relay.hold("from", name=b"-log")
+    traffic.beyond_the_bound()
+    relay.let_go()
+
+
+def deaf_for_all_but_the_log(relay, traffic):
+    relay.hold("from", name=b"-main")
+    traffic.beyond_the_bound()
+    relay.let_go()
+
+
+def slow(relay, traffic):
+    relay.delay_s = 0.02
+    traffic.beyond_the_bound()
+    relay.delay_s = 0
+
+
+@pytest.fixture(scope="module")
+def relayed(fleet_apps, redis):
+    """A fleet of which larder 2 speaks to Redis through a relay."""
+    fleet = Fleet(fleet_apps, redis, prefix="relayed")
+    relay = Relay(redis.port)
+    try:
+        fleet.restart(2, redis={**fleet.config["redis"], "server": relay.address})
+        yield fleet, relay
+    finally:
+        relay.stop()
+        fleet.stop()
+
+
+@pytest.mark.parametrize("fault", [cut, deaf_and_dumb, deaf, deaf_for_the_log,
+                                   deaf_for_all_but_the_log, slow], ids=lambda f: f.__name__)
+def test_an_instance_that_alone_is_cut_off_shows_nothing_for_longer_than_the_bound(relayed, fault):
+    fleet, relay = relayed
+    fleet.settle()
+    with Traffic(fleet, ("/items/", "/local/")) as traffic:
+        fault(relay, traffic)
+        traffic.after(reads=100, writes=5)
+    in_the_end_all_agree(traffic)
+    assert traffic.slow_ms() < 150
+
+
 # --- what stands in Redis ---
 
 def torn(value):
@@ -372,6 +437,37 @@ def test_a_failover_that_loses_writes_loses_no_invalidation(fleet_factory):
         assert all(fleet.stats(i)["server"] != server for i in range(3))
         assert fleet.sum("resyncs") >= 3
         assert fleet.sum("replayed") > 0
+    finally:
+        watched.stop()
+
+
+def test_a_master_that_wakes_up_after_its_failover_misleads_nobody(fleet_factory):
+    watched = Watched()
+    try:
+        fleet = fleet_factory(None, **watched.config())
+        with Traffic(fleet, ("/items/", "/local/")) as traffic:
+            watched.master.freeze()
+            watched.wait_for_promotion()
+            traffic.after(reads=100)
+            watched.master.thaw()
+            traffic.beyond_the_bound()
+        in_the_end_all_agree(traffic)
+    finally:
+        watched.stop()
+
+
+def test_a_failover_by_hand_is_followed(fleet_factory):
+    """The old master lives on as a replica."""
+    watched = Watched()
+    try:
+        fleet = fleet_factory(None, **watched.config())
+        with Traffic(fleet, ("/items/", "/local/")) as traffic:
+            with watched.sentinels[0].client() as client:
+                client.execute_command("SENTINEL", "FAILOVER", watched.sentinels[0].name)
+            watched.wait_for_promotion()
+            traffic.beyond_the_bound()
+        in_the_end_all_agree(traffic)
+        assert all(fleet.stats(i)["server"].endswith(str(watched.replica.port)) for i in range(3))
     finally:
         watched.stop()
 

@@ -237,6 +237,9 @@ class Watched:
     def fail_over(self):
         """The master dies; returns when the sentinels have put the replica in its place."""
         self.master.kill()
+        self.wait_for_promotion()
+
+    def wait_for_promotion(self):
         wait_until(lambda: self.sentinels[0].master_port() == self.replica.port)
         wait_until(lambda: self.replica.info("replication")["role"] == "master")
 
