@@ -5,8 +5,8 @@ import subprocess
 import pytest
 
 from support.fleet import Fleet
-from support.larder import BINARY, wait_until
-from support.redis import RedisServer
+from support.larder import BINARY, ROOT, wait_until
+from support.redis import ACL, RedisServer
 
 
 @pytest.fixture(scope="module")
@@ -67,3 +67,9 @@ def test_the_terminal_client_tells_of_redis(pair, redis):
     assert pair.stats(0)["pending"] == 1
     redis.start()
     wait_until(lambda: pair.stats(0)["pending"] == 0)
+
+
+def test_the_docs_give_the_user_that_these_tests_log_in_with():
+    line = next(line for line in (ROOT / "docs/FLEET.md").read_text().splitlines()
+                if line.startswith("ACL SETUSER larder on >"))
+    assert set(line.split()[5:]) == set(ACL.format(prefix="school").split())
