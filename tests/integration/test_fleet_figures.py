@@ -69,6 +69,20 @@ def test_the_terminal_client_tells_of_redis(pair, redis):
     wait_until(lambda: pair.stats(0)["pending"] == 0)
 
 
+def test_a_redis_that_takes_no_writes_is_no_contact(pair, redis):
+    """A master that is cut off from its replicas may have been replaced without knowing it."""
+    pair.read(0, "/items/refused")
+    redis.ask("CONFIG", "SET", "min-replicas-to-write", 1)
+    try:
+        wait_until(lambda: not any(pair.stats(i)["in_contact"] for i in range(2)))
+        calls = pair.apps.count("refused")
+        wait_until(lambda: pair.read(0, "/items/refused") and
+                   pair.apps.count("refused") > calls + 1)
+    finally:
+        redis.ask("CONFIG", "SET", "min-replicas-to-write", 0)
+    pair.settle()
+
+
 def test_the_docs_give_the_user_that_these_tests_log_in_with():
     line = next(line for line in (ROOT / "docs/FLEET.md").read_text().splitlines()
                 if line.startswith("ACL SETUSER larder on >"))
