@@ -244,14 +244,10 @@ def test_the_user_needs_no_more_than_the_docs_say(fleet, redis):
     assert not denied, denied
 
 
-def test_that_user_is_the_one_of_the_docs_and_each_command_is_called():
-    """What is tested here is what is told there; and there is nothing in it that is not needed."""
-    docs = (ROOT / "docs/FLEET.md").read_text()
-    line, = re.findall(r"^ACL SETUSER larder on >PASSWORD (.*)$", docs, re.M)
-    assert sorted(line.split()) == sorted(ACL.format(prefix="school").split())
+def test_that_user_may_do_nothing_that_is_not_needed():
     sources = "".join(path.read_text() for name in ("tier/*.c", "net/redis*.c")
                       for path in (ROOT / "proxy").glob(name))
-    for word in re.findall(r"\+(\w+)", line):
+    for word in re.findall(r"\+(\w+)", ACL):
         assert re.search(rf"['\"]{word}['\"]", sources, re.I), f"nobody calls {word}"
 
 

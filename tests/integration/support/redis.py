@@ -20,7 +20,7 @@ SERVER, SENTINEL = "redis-server", "redis-sentinel"
 
 # What the docs give for larder's user: nothing more, and no other keys.
 ACL = ("~{{larder:{prefix}}}:* resetchannels -@all +ping +role +info +select +client|setname"
-       " +evalsha +script|load +get +set +exists +unlink +hget +hmget +hset +hsetnx +hincrby"
+       " +evalsha +script|load +get +set +unlink +hget +hmget +hset +hsetnx +hincrby"
        " +pexpire +pttl +zadd +zcard +zrem +zrange +zrangebyscore +zremrangebyscore"
        " +zremrangebyrank +zmscore +xadd +xread +time")
 
