@@ -1,8 +1,8 @@
 /* Where the master is, asked of a sentinel again and again. A failover does not always end the
- * master that was: cut off from its sentinels, or replaced on demand, it goes on as one for seconds,
- * answers as before, and does not know what is invalidated elsewhere. So links go where the
- * sentinels' word goes, whether their server is well or not. A word from before the last failover
- * (config-epoch) is none. */
+ * master that was: cut off from its sentinels, or replaced on demand, it goes on as one for
+ * seconds, answers as before, and does not know what is invalidated elsewhere. So links go where
+ * the sentinels' word goes, whether their server is well or not. A word from before the last
+ * failover (config-epoch) is none. */
 #include "redis-internal.h"
 
 #include <larder/net/loop.h>
