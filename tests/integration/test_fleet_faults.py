@@ -7,7 +7,7 @@ import time
 import pytest
 
 from support.fleet import LAG_S, Fleet, Traffic, route
-from support.redis import RedisServer, Watched
+from support.redis import ACL, RedisServer, Watched
 from support.relay import Relay
 
 PREFIX = "test"
@@ -168,6 +168,39 @@ def test_what_redis_forgot_to_be_invalid_does_not_come_back(fleet, redis, select
     assert fleet.version(1, path) > old
 
 
+def many_tags(fleet, redis):
+    """As if each of them had been named by the last invalidation."""
+    redis.ask("EVAL", "local n = redis.call('HGET', KEYS[1], 'seq')\n"
+              "for i = 1, 100000 do redis.call('ZADD', KEYS[2], n, struct.pack('>I8', i)) end", 2,
+              redis.key(PREFIX, "boot"), redis.key(PREFIX, "ep"))
+    assert fleet.invalidate(0, tag="one more").status == 200
+
+
+def many_patterns(fleet, _):
+    for n in range(1100):
+        assert fleet.invalidate(0, glob=f"many-{n}:*").status == 200
+
+
+@pytest.mark.parametrize("selector, key, many", [
+    ({"tag": "red"}, "ep", many_tags), ({"glob": "tagged:*"}, "walks", many_patterns)],
+    ids=["tags", "patterns"])
+def test_what_redis_has_no_more_room_to_remember_does_not_come_back(fleet, redis, selector, key,
+                                                                    many):
+    """Its tables are bounded: what is older than what they forgot counts as invalidated."""
+    name = f"crowded-{key}"
+    path = f"/tagged/{name}?xkey=red"
+    old = fleet.version(0, path)
+    fleet.wait_stored()
+    fleet.apps.bump(name)
+    assert fleet.invalidate(0, wait="all", **selector).status == 200
+    many(fleet, redis)
+    assert redis.ask("ZCARD", redis.key(PREFIX, key)) < {"ep": 100000, "walks": 1100}[key]
+    assert int(redis.ask("HGET", redis.key(PREFIX, "boot"), "floor")) > 0
+    assert fleet.version(1, path) > old
+    fleet.wait_stored()
+    assert "detail=redis" in fleet.status(2, path), "what is fetched now is shared again"
+
+
 def test_invalidations_while_redis_is_away_are_told_when_it_is_back(fleet, redis):
     fleet.fill("/items/later")
     version = fleet.apps.bump("later")
@@ -271,6 +304,22 @@ def test_an_old_redis_forgets_under_pressure_and_nobody_is_shown_what_was_taken_
                 redis.ask("CONFIG", "SET", "maxmemory", "0")
         in_the_end_all_agree(traffic)
         assert redis.info("stats")["evicted_keys"] > 0
+    finally:
+        redis.stop()
+
+
+@pytest.mark.parametrize("taken", ["-evalsha", "off"])
+def test_a_user_whose_rights_are_taken_away_costs_redis_and_no_answer(fleet_factory, taken):
+    redis = RedisServer(prefix=PREFIX)
+    try:
+        fleet = fleet_factory(redis, user="larder", password="sesame", more={"workers": 1})
+        with Traffic(fleet, ("/items/", "/local/")) as traffic:
+            redis.ask("ACL", "SETUSER", "larder", taken)
+            if taken == "off":
+                redis.kill_clients()
+            traffic.beyond_the_bound()
+            redis.ask("ACL", "SETUSER", "larder", "on", *ACL.format(prefix=PREFIX).split())
+        in_the_end_all_agree(traffic)
     finally:
         redis.stop()
 

@@ -64,8 +64,9 @@ class Machine(RuleBasedStateMachine):
         self.oracle.acknowledged(i, self.fleet.life[i], name, version)
         self.oracle.confirm(i)
 
-    @rule(i=LARDERS, item=ITEMS, kind=st.sampled_from(["tag", "glob", "all_of", "path", "all"]))
-    def invalidate(self, i, item, kind):
+    @rule(i=LARDERS, item=ITEMS, kind=st.sampled_from(["tag", "glob", "all_of", "path", "all"]),
+          wait=st.booleans())
+    def invalidate(self, i, item, kind, wait):
         name = f"machine-{item}"
         version = self.fleet.apps.bump(name)
         # routes and items are tags; a glob names a readable key
@@ -73,11 +74,16 @@ class Machine(RuleBasedStateMachine):
                     "glob": {"glob": "*:id=machine-*"},
                     "path": {"path": "/{where}/{id}"},
                     "all_of": {"all_of": [f"item:{name}", f"item:{name}"]}}[kind]
+        if wait and self.has_time:
+            selector["wait"] = "all"
         answer = self.fleet.invalidate(i, **selector)
         assert answer.status in (200, 202), answer.body
         write = self.oracle.acknowledged(i, self.fleet.life[i], name, version)
         if answer.json()["replicated"]:
             write.confirmed = time.monotonic()
+        if {self.fleet.stats(n)["instance"] for n in range(3)} == set(
+                answer.json().get("applied_by", [])):
+            write.applied = time.monotonic()
 
     @rule(ms=st.sampled_from([30, 150, 400]))
     def pause_redis(self, ms):

@@ -187,11 +187,13 @@ class Write:
         self.i, self.life = i, life
         self.acknowledged, self.version = acknowledged, version
         self.confirmed = None  # when Redis surely had its invalidation
+        self.applied = None  # when all instances surely had obeyed it
 
 
 class Oracle:
     """An answer for an item must be as new as each write of it
     - that the same larder had acknowledged before the request began; or
+    - that all larders had obeyed by then, as "wait": "all" has told; or
     - that any larder had acknowledged, with its invalidation told to Redis, a bound ago."""
 
     def __init__(self, fleet, bound_s=BOUND_S):
@@ -223,6 +225,7 @@ class Oracle:
             return max([w.version for w in self.writes.get(item, ())
                         if (w.i == i and w.life == self.fleet.life[i]
                             and w.acknowledged <= began)
+                        or (w.applied is not None and w.applied <= began)
                         or (w.confirmed is not None and w.confirmed <= began - self.bound_s)],
                        default=0)
 
