@@ -141,9 +141,10 @@ class RedisServer(Process):
 
     def pause(self, seconds):
         """DEBUG SLEEP; returns a thread that ends with it."""
-        with self.client() as client:
-            client.ping()
-        thread = threading.Thread(target=self.ask, args=("DEBUG", "SLEEP", str(seconds)))
+        def sleep():
+            with contextlib.suppress(redis.RedisError):  # killed in its sleep
+                self.ask("DEBUG", "SLEEP", str(seconds))
+        thread = threading.Thread(target=sleep)
         thread.start()
         return thread
 
