@@ -20,6 +20,7 @@ struct object_put {
 
 static void put_free(struct object_put *p)
 {
+    tally(&p->o->counters->queued, -1);
     list_remove(&p->link);
     entry_unref(p->e);
     free(p);
@@ -94,7 +95,6 @@ static void unqueue(struct object_put *p)
     list_remove(&p->link);
     o->queued--;
     o->queued_bytes -= p->e->bytes;
-    tally(&o->counters->queued, -1);
 }
 
 /* Its turn has come. False: Redis takes nothing now; it waits on. */
