@@ -33,7 +33,7 @@ enum {
     REDIS_PING_GRACE_MS = 1000,
 };
 
-/* Why a link is away. The log is told of each once, until all are back. */
+/* Why a link is away. The log is told of each once, until all are back; of sentinels apart. */
 enum redis_fault {
     FAULT_NONE,
     FAULT_NAME,    /* its host has no address */
@@ -50,6 +50,7 @@ enum redis_fault {
     FAULT_MOVED,
     FAULT_DROPPED, /* the link's owner said so */
     FAULT_MEMORY,
+    FAULT_COUNT,
 };
 
 struct redis {
@@ -59,7 +60,7 @@ struct redis {
     pthread_mutex_t lock;               /* of all below */
     struct address moved;               /* where MOVED has sent us; empty host: nowhere */
     char where[sizeof(struct address)]; /* the server last reached, or the first to try */
-    unsigned told;                      /* 1 << enum redis_fault */
+    uint64_t told;                      /* 1 << enum redis_fault; sentinels' above those */
     bool is_told_up;
 };
 
@@ -68,7 +69,9 @@ void redis_note_moved(struct redis *r, const struct address *to);
 void redis_forget_moved(struct redis *r, const struct address *to);
 bool redis_moved(struct redis *r, struct address *ret);
 /* Logs that a link is away, or that all are there: once for each change. */
-void redis_tell_away(struct redis *r, enum redis_fault fault, const char *where, const char *why);
+struct target;
+void redis_tell_away(struct redis *r, enum redis_fault fault, const struct target *at,
+                     const char *why);
 void redis_tell_up(struct redis *r, const char *where);
 void address_format(const struct address *a, char *out, size_t room); /* "[::1]:6379" */
 
@@ -107,8 +110,8 @@ enum target_kind { TARGET_SERVER, TARGET_SOCKET, TARGET_SENTINEL, TARGET_MASTER,
 
 struct target {
     enum target_kind kind;
-    struct address address;            /* of all but TARGET_SOCKET */
-    char name[sizeof(struct address)]; /* for people */
+    struct address address;                 /* of all but TARGET_SOCKET */
+    char name[sizeof(struct address) + 16]; /* for people */
 };
 
 struct redis_link {

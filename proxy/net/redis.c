@@ -93,18 +93,20 @@ bool redis_moved(struct redis *r, struct address *ret)
     return has;
 }
 
-void redis_tell_away(struct redis *r, enum redis_fault fault, const char *where, const char *why)
+void redis_tell_away(struct redis *r, enum redis_fault fault, const struct target *at,
+                     const char *why)
 {
+    unsigned kind = fault + (at->kind == TARGET_SENTINEL ? FAULT_COUNT : 0);
     pthread_mutex_lock(&r->lock);
-    bool is_news = !(r->told & (1U << fault));
-    r->told |= 1U << fault;
+    bool is_news = !(r->told >> kind & 1);
+    r->told |= UINT64_C(1) << kind;
     pthread_mutex_unlock(&r->lock);
     if (is_news)
-        log_warn("redis %s: %s; %s", where, why,
+        log_warn("redis %s: %s; %s", at->name, why,
                  fault == FAULT_MOVED ? "larder goes there"
                                       : "larder goes on without it, and tries again");
     else
-        log_debug("redis %s: %s", where, why);
+        log_debug("redis %s: %s", at->name, why);
 }
 
 void redis_tell_up(struct redis *r, const char *where)

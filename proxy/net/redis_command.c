@@ -21,7 +21,7 @@ static bool make_room(struct redis_link *l)
     if (l->tail - l->head < l->ring_size)
         return true;
     unsigned size = l->ring_size ? l->ring_size * 2 : SLOTS_MIN;
-    struct slot *ring = size <= SLOTS_MAX ? malloc(size * sizeof(*ring)) : NULL;
+    struct slot *ring = size <= SLOTS_MAX ? calloc(size, sizeof(*ring)) : NULL;
     if (!ring)
         return false;
     for (uint64_t i = l->head; i < l->tail; i++)
@@ -177,41 +177,50 @@ static void on_probe(void *arg, enum redis_result result, const struct redis_rep
         link_close_breaker(l);
 }
 
-static void probe(struct redis_link *l, mono_ms now)
-{
-    l->probe_at = now + REDIS_PROBE_MS;
-    (void)link_ping(l, l->redis->config->command_timeout_ms + grace_ms(l),
-                    on_probe); /* without memory: the next one */
-}
-
 static mono_ms earlier(mono_ms a, mono_ms b)
 {
     return a == 0 || (b != 0 && b < a) ? b : a;
 }
 
+/* When the connection is dead unless a reply comes before; 0: none is waited for. */
+static mono_ms patience_end(struct redis_link *l)
+{
+    return l->head != l->tail ? slot_at(l, l->head)->close_at : 0;
+}
+
+/* When the server is asked whether it is there; 0: never, or not while replies are waited for. */
+static mono_ms idle_end(const struct redis_link *l)
+{
+    uint64_t ms = l->redis->config->idle_timeout_ms;
+    return ms && l->head == l->tail ? l->heard + ms : 0;
+}
+
+static void ping_if_due(struct redis_link *l, mono_ms now)
+{
+    uint64_t timeout_ms = l->redis->config->command_timeout_ms;
+    mono_ms idle_at = idle_end(l);
+    if (l->breaker == BREAKER_OPEN && l->probe_at <= now) {
+        l->probe_at = now + REDIS_PROBE_MS;
+        (void)link_ping(l, timeout_ms + grace_ms(l), on_probe); /* no memory: the next one */
+    } else if (idle_at && idle_at <= now && !link_ping(l, timeout_ms + REDIS_PING_GRACE_MS, NULL)) {
+        l->heard = now; /* no memory: later */
+    }
+}
+
 mono_ms link_check(struct redis_link *l, mono_ms now)
 {
-    const struct redis_config *c = l->redis->config;
     if (l->slots_due && l->slots_due <= now)
         tell_late(l, now);
     if (l->state != LINK_UP || l->drop_fault)
         return 0;
-    mono_ms idle_at = c->idle_timeout_ms ? l->heard + c->idle_timeout_ms : 0;
-    mono_ms close_at = l->head != l->tail ? slot_at(l, l->head)->close_at : 0;
-    if (close_at && close_at <= now) {
+    mono_ms end = patience_end(l);
+    if (end && end <= now) {
         link_close(l, FAULT_SILENT, "no reply for %llu ms",
                    (unsigned long long)(now - slot_at(l, l->head)->sent_us / 1000));
         return 0;
     }
-    if (l->breaker == BREAKER_OPEN && l->probe_at <= now)
-        probe(l, now);
-    else if (l->head == l->tail && idle_at && idle_at <= now)
-        (void)link_ping(l, c->command_timeout_ms + REDIS_PING_GRACE_MS, NULL);
-    if (l->head != l->tail)
-        idle_at = slot_at(l, l->head)->close_at;
-    else if (idle_at && idle_at <= now)
-        idle_at = now + REDIS_PING_GRACE_MS; /* no memory for a PING */
-    mono_ms due = earlier(l->slots_due, idle_at);
+    ping_if_due(l, now);
+    mono_ms due = earlier(earlier(l->slots_due, patience_end(l)), idle_end(l));
     return l->breaker == BREAKER_OPEN ? earlier(due, l->probe_at) : due;
 }
 
@@ -292,9 +301,9 @@ void link_read(struct redis_link *l)
         if (!read_replies(l, codec))
             return;
     }
-    uint64_t idle_ms = l->redis->config->idle_timeout_ms;
-    if (l->state == LINK_UP && idle_ms && l->heard + idle_ms < l->due)
-        link_set_due(l, l->heard + idle_ms);
+    mono_ms idle_at = idle_end(l);
+    if (l->state == LINK_UP && idle_at && idle_at < l->due)
+        link_set_due(l, idle_at);
 }
 
 void link_lose_all(struct redis_link *l)

@@ -16,6 +16,7 @@ void link_find_target(struct redis_link *l)
     const struct redis_config *c = l->redis->config;
     struct target *t = &l->target;
     unsigned n = candidates(c), turn = n ? l->turn % n : 0;
+    size_t prefix = 0;
     if (redis_moved(l->redis, &t->address)) {
         t->kind = TARGET_MOVED;
     } else if (c->socket.len) {
@@ -25,11 +26,12 @@ void link_find_target(struct redis_link *l)
     } else if (c->sentinel_count) {
         t->kind = TARGET_SENTINEL;
         t->address = c->sentinel[turn];
+        memcpy(t->name, "sentinel ", prefix = strlen("sentinel "));
     } else {
         t->kind = TARGET_SERVER;
         t->address = c->server[turn];
     }
-    address_format(&t->address, t->name, sizeof(t->name));
+    address_format(&t->address, t->name + prefix, sizeof(t->name) - prefix);
 }
 
 bool link_find_other(struct redis_link *l)

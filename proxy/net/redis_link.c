@@ -113,7 +113,7 @@ void link_close(struct redis_link *l, enum redis_fault fault, const char *fmt, .
     link_close_breaker(l);
     f->up -= was_up;
     f->connect_failures += !was_up;
-    redis_tell_away(l->redis, fault, l->target.name, why);
+    redis_tell_away(l->redis, fault, &l->target, why);
     link_enter(l);
     link_lose_all(l);
     if (was_up && !l->is_dead && l->ops->on_down)

@@ -274,11 +274,18 @@ static void join(struct tier *t)
 {
     struct tier_keys k;
     uint8_t generation[VALUE_GENERATION];
-    struct span arg = span_of((const char *)generation, sizeof(generation));
+    char number[24];
+    struct buf last;
+    buf_init_fixed(&last, number, sizeof(number));
+    buf_add_u64(&last, t->log.number);
+    struct span args[] = {
+        span_of((const char *)generation, sizeof(generation)),
+        span_of((const char *)t->stamp.generation, t->log.has_generation ? VALUE_GENERATION : 0),
+        buf_span(&last)};
     struct script_call c = {.script = SCRIPT_JOIN,
                             .key_count = TIER_KEYS,
-                            .args = &arg,
-                            .arg_count = 1,
+                            .args = args,
+                            .arg_count = array_len(args),
                             .timeout_ms = GRACE_MS,
                             .on_reply = on_joined,
                             .arg = t};

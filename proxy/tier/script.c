@@ -22,6 +22,19 @@
     "  local floor = tonumber(redis.call('HGET', boot, 'floor'))\n"                                \
     "  if tonumber(last[2]) > floor then redis.call('HSET', boot, 'floor', last[2]) end\n"         \
     "end\n"
+/* Each table ends with a member of our own, ''. Where that is not there the table was evicted or
+ * deleted, and what it told of cannot be known any more: all up to now counts as invalidated. */
+#define WHOLE                                                                                      \
+    "local function whole(boot, ep, walks)\n"                                                      \
+    "  if redis.call('ZMSCORE', ep, '')[1] and redis.call('ZMSCORE', walks, '')[1] then\n"         \
+    "    return true\n"                                                                            \
+    "  end\n"                                                                                      \
+    "  local r = redis.pcall('HSET', boot, 'floor', redis.call('HGET', boot, 'seq'))\n"            \
+    "  if type(r) == 'table' and r.err then return false end\n"                                    \
+    "  redis.pcall('ZADD', ep, '+inf', '')\n"                                                      \
+    "  redis.pcall('ZADD', walks, '+inf', '')\n"                                                   \
+    "  return false\n"                                                                             \
+    "end\n"
 #define CHECK_GENERATION                                                                           \
     "if redis.call('HGET', KEYS[1], 'gen') ~= ARGV[1] then\n"                                      \
     "  return redis.error_reply('GENERATION another one')\n"                                       \
@@ -38,19 +51,25 @@ static const struct {
     const char *text;
     bool is_allowed_oom;
 } scripts[SCRIPT_COUNT] = {
-    /* A server that has been started anew, or another one, may have lost writes. */
-    [SCRIPT_JOIN] = {"local info = redis.call('INFO', 'server')\n"
+    /* A server that has been started anew, or another one, may have lost writes; so has one whose
+       last number is lower than what has been read there, or somebody else wrote to the log. */
+    [SCRIPT_JOIN] = {WHOLE
+                     "local info = redis.call('INFO', 'server')\n"
                      "local run = string.match(info, 'run_id:(%x+)') or '?'\n"
                      "local b = redis.call('HMGET', KEYS[1], 'gen', 'run', 'seq')\n"
-                     "if not b[1] or b[2] ~= run then\n"
+                     "local seq = tonumber(b[3])\n"
+                     "if not b[1] or b[2] ~= run or not seq or\n"
+                     "   b[1] == ARGV[2] and seq < tonumber(ARGV[3]) then\n"
                      "  redis.call('UNLINK', KEYS[1], KEYS[2], KEYS[3], KEYS[4])\n"
                      "  redis.call('HSET', KEYS[1], 'gen', ARGV[1], 'run', run, 'seq', 0,\n"
                      "             'floor', 0)\n"
-                     "  b = {ARGV[1], run, '0'}\n"
+                     "  b[1], seq = ARGV[1], 0\n"
                      "end\n"
-                     "return {b[1], tonumber(b[3])}\n",
+                     "whole(KEYS[1], KEYS[2], KEYS[3])\n"
+                     "return {b[1], seq}\n",
                      true},
-    [SCRIPT_PUBLISH] = {CHECK_GENERATION TRIM NOTE
+    [SCRIPT_PUBLISH] = {CHECK_GENERATION TRIM NOTE WHOLE
+                        "whole(KEYS[1], KEYS[2], KEYS[3])\n"
                         "local n\n"
                         "for i = 5, #ARGV, 3 do\n"
                         "  n = note(KEYS[1], KEYS[4], ARGV[3], ARGV[2], ARGV[i], ARGV[i + 1])\n"
@@ -77,7 +96,8 @@ static const struct {
     [SCRIPT_NOTE] = {CHECK_GENERATION NOTE
                      "return note(KEYS[1], KEYS[2], ARGV[3], ARGV[2], ARGV[4], ARGV[5])\n",
                      true},
-    [SCRIPT_GET] = {"local b = redis.call('HMGET', KEYS[1], 'gen', 'floor')\n"
+    [SCRIPT_GET] = {WHOLE
+                    "local b = redis.call('HMGET', KEYS[1], 'gen', 'floor')\n"
                     "if b[1] ~= ARGV[1] then return {'generation'} end\n"
                     "local v = ARGV[4] ~= 'lease' and redis.call('GET', KEYS[4])\n"
                     "local why = 'none'\n"
@@ -88,7 +108,8 @@ static const struct {
                     "  end\n"
                     "  if not count or #v < 30 + 8 * count then\n"
                     "    why = 'foreign'\n"
-                    "  elseif string.sub(v, 5, 20) ~= b[1] then\n"
+                    "  elseif string.sub(v, 5, 20) ~= b[1] or\n"
+                    "         not whole(KEYS[1], KEYS[2], KEYS[3]) then\n"
                     "    why = 'outdated'\n"
                     "  else\n"
                     "    local began = struct.unpack('>I8', v, 21)\n"
@@ -104,7 +125,7 @@ static const struct {
                     "      end\n"
                     "    end\n"
                     "    local walks = redis.call('ZRANGEBYSCORE', KEYS[3],\n"
-                    "      string.format('(%.0f', began), '+inf', 'LIMIT', 0, 101)\n"
+                    "      string.format('(%.0f', began), '(+inf', 'LIMIT', 0, 101)\n"
                     "    if alive and #walks <= 100 then\n"
                     "      local r = {'hit', v, redis.call('PTTL', KEYS[4])}\n"
                     "      for i = 1, #walks do r[3 + i] = walks[i] end\n"

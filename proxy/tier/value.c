@@ -231,7 +231,7 @@ enum err_code value_seal(const struct value_context *c, const struct entry *e,
 /* Takes what stands in clear off <bytes>; the tags are appended to <tags> as they are in memory. */
 static enum err_code take_clear(struct span *bytes, struct span *ret_clear, struct buf *tags)
 {
-    uint64_t count, tag;
+    uint64_t count = 0, tag = 0;
     struct span s = *bytes;
     size_t before_count = MAGIC_LEN + VALUE_GENERATION + 8;
     if (!span_starts_with(s, SPAN_LIT(MAGIC)) || s.len < before_count)

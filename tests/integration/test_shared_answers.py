@@ -22,7 +22,7 @@ def route(name, **rules):
 
 
 ROUTES = [
-    route("plain"), route("http", mode="http"), route("local", shared="none"),
+    route("plain"), route("http", mode="http"),
     route("question", method="POST", key=["json.user"]),
     route("counted", key=["query.org"]),
     route("swr", ttl="1s", stale_while_revalidate="1h"),

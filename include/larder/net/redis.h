@@ -3,9 +3,11 @@
  *
  * struct redis is the server as the config names it, or as Sentinel or MOVED have last said where
  * it is; struct redis_link is one connection to it in one loop. A link connects by itself, says who
- * it is (AUTH, SELECT, CLIENT SETNAME), and connects anew with backoff and jitter when it has lost
- * its server. A breaker keeps a server that does not answer in time out of the way: after so many
- * late replies in a row nothing is sent but one PING a second, until one is answered.
+ * it is (AUTH, SELECT, CLIENT SETNAME), asks whether this is a master and ready (ROLE, PING), and
+ * connects anew with backoff and jitter when it has lost its server. A replica is refused. A
+ * breaker keeps a server that does not answer in time out of the way: after five late replies in a
+ * row nothing is sent but one PING a second, until one is answered in time. What has gone wrong is
+ * logged here, once for each change and not for each try.
  * Thread   redis_new, redis_free: main; a link: its loop's own; figures are read by any
  * Memory   a link is freed before its struct redis and its loop
  * Source   RESP2: https://redis.io/docs/reference/protocol-spec; hiredis is used as its codec
@@ -25,7 +27,8 @@ struct redis;
 struct redis_link;
 struct redis_reply; /* valid until the callback that got it returns */
 
-/* ERR_CONFIG and ERR_NOMEM; the report tells what is wrong with files of TLS. <config> outlives it.
+/* ERR_CONFIG and ERR_NOMEM; the report tells what is wrong with files of TLS. Connects to nothing:
+ * a server that is away is no error. A Unix socket is spoken to without TLS. <config> outlives it.
  */
 must_check enum err_code redis_new(const struct redis_config *config, struct tls_report *report,
                                    struct redis **ret, struct err *err);
@@ -46,13 +49,20 @@ typedef void (*redis_on_reply)(void *arg, enum redis_result result, const struct
 struct redis_command {
     const struct span *args; /* the command's name first; binary-safe; copied */
     unsigned count;
-    uint64_t timeout_ms; /* 0: the config's command_timeout */
+    /* 0: the config's command_timeout. A longer one tells of a command that may block: it counts
+     * neither for the breaker nor for the latency. */
+    uint64_t timeout_ms;
     /* Called exactly once, never before redis_send() has returned. NULL: nobody wants to know. */
     redis_on_reply on_reply;
     void *arg;
 };
-/* False: not connected, or the breaker is open, or there is no memory: nothing was sent, and
- * on_reply is not called. */
+/* False: not connected, or the breaker is open, or too much waits to be sent, or there is no
+ * memory: nothing was sent, and on_reply is not called. on_reply may do anything to the link, free
+ * it too.
+ *
+ * A reply that comes after REDIS_LATE is dropped. One that stays away for the longer of 2 s and ten
+ * command_timeouts after its deadline ends the connection. Errors that tell of another server
+ * (MOVED, READONLY, LOADING) are given to on_reply, and then end it, too. */
 bool redis_send(struct redis_link *l, const struct redis_command *c);
 
 enum redis_type { REDIS_NIL, REDIS_TEXT, REDIS_INTEGER, REDIS_ARRAY };
@@ -71,10 +81,11 @@ struct redis_link_ops {
  * the loop's next turn. NULL: no memory. */
 struct redis_link *redis_link_new(struct loop *loop, struct redis *r, const char *name,
                                   const struct redis_link_ops *ops, void *arg);
-/* What is under way gets REDIS_LOST first; on_down is not called. NULL is fine. */
+/* What is under way gets REDIS_LOST before it returns; on_down is not called. NULL is fine. */
 void redis_link_free(struct redis_link *l);
 bool redis_link_is_up(const struct redis_link *l); /* connected and greeted, breaker closed */
-/* Closes the connection, and connects anew: the server is not, or no more, what it should be. */
+/* Closes the connection, and connects anew: the server is not, or no more, what it should be.
+ * Nothing can be sent from here on; REDIS_LOST and on_down come in the loop's next turn. */
 void redis_link_drop(struct redis_link *l, const char *why);
 
 enum breaker_state { BREAKER_CLOSED, BREAKER_OPEN };
@@ -83,9 +94,9 @@ struct redis_figures {
     _Atomic uint64_t links, up; /* now: links there are, links that are connected */
     _Atomic uint64_t commands, errors, late, lost; /* by result; commands: sent */
     _Atomic uint64_t refused;                      /* not sent: away, or the breaker was open */
-    _Atomic uint64_t connects, connect_failures;
-    _Atomic uint64_t breakers_open;  /* now: links whose breaker is open */
-    _Atomic uint64_t breaker_opened; /* how often one opened */
+    _Atomic uint64_t connects, connect_failures; /* tries; those that ended before it was greeted */
+    _Atomic uint64_t breakers_open;              /* now: links whose breaker is open */
+    _Atomic uint64_t breaker_opened;             /* how often one opened */
 };
 const struct redis_figures *redis_figures(const struct redis *r);
 /* Adds the time from sending to reply of this link's commands, blocking ones left out. Any thread.

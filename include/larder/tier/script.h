@@ -4,7 +4,8 @@
  *
  *     boot   hash    gen (16 bytes), run (the server's run_id), seq (the last number), floor
  *     ep     zset    tag (8 bytes) -> number of the last invalidation that named it
- *     walks  zset    message -> its number: invalidations that no single tag tells of
+ *     walks  zset    message -> its number: invalidations that no single tag tells of; both have a
+ *                    member "" as well, by which it is seen that they are there
  *     log    stream  NUMBER-0 -> i: instance, t: type, m: message; numbers without a gap
  *     live   zset    instance -> when it was last heard of, in the server's milliseconds
  *     o:HEX  string  a value (value.h)           l:HEX  hash  t: token, w: somebody waits
@@ -20,7 +21,8 @@
 #include <larder/net/redis.h>
 
 enum script {
-    SCRIPT_JOIN,    /* boot ep walks log live | new generation -> {generation, seq} */
+    SCRIPT_JOIN,    /* boot ep walks log live | new generation, the one that is known and the last
+                       number read in it -> {generation, seq} */
     SCRIPT_PUBLISH, /* boot ep walks log live | gen, instance, log max, tag max, then type and
                        message, and tags ("" where it is no such) of each -> {seq, instances...} */
     SCRIPT_BEAT,    /* live | instance, ms that one is remembered -> {instances...} */

@@ -78,3 +78,8 @@ def write(item):
 @app.post("/bump/<item>")
 def behind_the_cache(item):
     return jsonify(id=item, version=bump(item))
+
+
+@app.get("/truth/<item>")
+def truth(item):
+    return jsonify(id=item, version=version(item))

@@ -71,6 +71,9 @@ class Apps:
         """Changes something behind all caches' backs."""
         return self.instances[0].request("POST", f"/bump/{item}").json()["version"]
 
+    def version(self, item):
+        return self.instances[0].request("GET", f"/truth/{item}").json()["version"]
+
     def open(self, gate):
         for app in self.instances:
             app.hold(gate).open()
@@ -84,7 +87,7 @@ class Apps:
 
 class Fleet:
     def __init__(self, apps, redis, *, size=3, prefix="test", server=None, routes=ROUTES,
-                 environment=None, more=None, **redis_more):
+                 environment=None, more=None, is_awaited=True, **redis_more):
         self.apps, self.redis, self.prefix = apps, redis, prefix
         self.environment = environment
         self.config = {
@@ -99,7 +102,8 @@ class Fleet:
         try:
             for i in range(size):
                 self.start(i)
-            self.settle()
+            if is_awaited:
+                self.settle()
         except BaseException:
             self.stop()
             raise

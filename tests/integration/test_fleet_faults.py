@@ -1,0 +1,475 @@
+"""Whatever befalls Redis, or an instance: no request fails, and none gets what was taken back longer
+ago than the bound. Clients run all the time, and every answer of theirs is checked."""
+import glob
+import json
+import time
+
+import pytest
+
+from support.fleet import LAG_S, Fleet, Traffic, route
+from support.redis import RedisServer, Watched
+
+PREFIX = "test"
+
+
+@pytest.fixture(scope="module")
+def redis():
+    server = RedisServer()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def standing(fleet_apps, redis):
+    fleet = Fleet(fleet_apps, redis)
+    yield fleet
+    fleet.stop()
+
+
+@pytest.fixture
+def fleet(standing):
+    standing.settle()
+    return standing
+
+
+@pytest.fixture
+def fleet_factory(fleet_apps):
+    started = []
+
+    def start(redis, **more):
+        started.append(Fleet(fleet_apps, redis, **more))
+        return started[-1]
+    yield start
+    for fleet in started:
+        fleet.stop()
+
+
+@pytest.fixture
+def own_redis():
+    server = RedisServer()
+    yield server
+    server.stop()
+
+
+def in_the_end_all_agree(traffic):
+    """And with the app: nothing that was acknowledged has been forgotten."""
+    fleet = traffic.fleet
+    fleet.settle()
+    for n in range(Traffic.ITEMS):
+        truth = fleet.apps.version(f"item-{n}")
+        for path in traffic.paths:
+            assert [fleet.version(i, f"{path}item-{n}") for i in range(3)] == [truth] * 3
+
+
+# --- Redis ---
+
+def killed(redis, traffic):
+    redis.kill()
+    traffic.beyond_the_bound()
+    redis.start()
+
+
+def frozen(redis, traffic):
+    redis.freeze()
+    traffic.beyond_the_bound()
+    redis.thaw()
+
+
+def asleep(redis, traffic):
+    sleep = redis.pause(1.5)
+    traffic.after(reads=100)
+    sleep.join()
+
+
+def its_connections_cut(redis, traffic):
+    for _ in range(5):
+        redis.kill_clients()
+        traffic.after(reads=40, writes=1)
+
+
+def restarted_empty(redis, traffic):
+    for _ in range(2):
+        redis.restart()
+        traffic.after(reads=100)
+
+
+def flushed(redis, traffic):
+    for _ in range(3):
+        redis.ask("FLUSHALL")
+        traffic.after(reads=60, writes=2)
+
+
+def its_log_trimmed(redis, traffic):
+    for _ in range(10):
+        redis.trim_log(PREFIX)
+        traffic.after(reads=20, writes=1)
+
+
+def its_scripts_forgotten(redis, traffic):
+    for _ in range(3):
+        redis.ask("SCRIPT", "FLUSH")
+        traffic.after(reads=60, writes=2)
+
+
+def its_memory_full(redis, traffic):
+    redis.ask("CONFIG", "SET", "maxmemory", "1")
+    before = [traffic.fleet.sum(c) for c in ("out_of_memory", "published")]
+    traffic.beyond_the_bound()
+    now = [traffic.fleet.sum(c) for c in ("out_of_memory", "published")]
+    redis.ask("CONFIG", "SET", "maxmemory", "0")
+    assert now[0] > before[0], "answers are not written"
+    assert now[1] > before[1], "invalidations are"
+
+
+def a_key_lost(name):
+    def lost(redis, traffic):
+        for _ in range(3):
+            redis.ask("DEL", redis.key(PREFIX, name))
+            traffic.after(reads=60, writes=2)
+    lost.__name__ = f"its_{name}_lost"
+    return lost
+
+
+def all_answers_lost(redis, traffic):
+    for name, key in redis.keys(PREFIX).items():
+        if name.startswith(b"o:"):
+            redis.ask("UNLINK", key)
+    traffic.after(reads=60)
+
+
+FAULTS = [killed, frozen, asleep, its_connections_cut, restarted_empty, flushed, its_log_trimmed,
+          its_scripts_forgotten, its_memory_full, all_answers_lost,
+          *map(a_key_lost, ("boot", "ep", "walks", "log", "live"))]
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda f: f.__name__)
+def test_redis_fails_no_request_and_lets_nobody_see_what_was_taken_back(fleet, redis, fault):
+    with Traffic(fleet, ("/items/", "/local/")) as traffic:
+        fault(redis, traffic)
+        traffic.after(reads=150, writes=5)
+    in_the_end_all_agree(traffic)
+    assert traffic.slow_ms() < 150
+
+
+@pytest.mark.parametrize("selector, key", [
+    ({"tag": "red"}, "ep"), ({"path": "/tagged/{x}"}, "walks"), ({"glob": "tagged:*"}, "walks"),
+    ({"all_of": ["red", "route:tagged"]}, "walks")], ids=["tag", "path", "glob", "all_of"])
+@pytest.mark.parametrize("how", ["DEL", "UNLINK"])
+def test_what_redis_forgot_to_be_invalid_does_not_come_back(fleet, redis, selector, key, how):
+    """An old answer is still there, and what told that it is old is not: evicted, or deleted."""
+    path = f"/tagged/forgotten-{key}-{how}?xkey=red"
+    old = fleet.version(0, path)
+    fleet.wait_stored()
+    item = path[8:].split("?")[0]
+    assert fleet.apps.bump(item) > old
+    assert fleet.invalidate(0, wait="all", **selector).status == 200
+    redis.ask(how, redis.key(PREFIX, key))
+    assert fleet.version(1, path) > old
+
+
+def test_invalidations_while_redis_is_away_are_told_when_it_is_back(fleet, redis):
+    fleet.fill("/items/later")
+    version = fleet.apps.bump("later")
+    redis.kill()
+    fleet.larders[0].wait_until(lambda: not fleet.stats(0)["available"])
+    answer = fleet.invalidate(0, tag="item:later")
+    assert (answer.status, answer.json()["replicated"]) == (202, False)
+    assert fleet.stats(0)["pending"] == 1
+    assert fleet.version(0, "/items/later") == version, "here it holds at once"
+    redis.start()
+    fleet.settle()
+    assert [fleet.version(i, "/items/later") for i in (1, 2)] == [version] * 2
+
+
+def test_who_starts_without_redis_serves_and_joins_when_it_comes(fleet_factory, own_redis):
+    own_redis.kill()
+    one = fleet_factory(own_redis, size=1, is_awaited=False)
+    assert one.read(0, "/items/early").status == 200
+    assert not one.stats(0)["available"] and not one.stats(0)["in_contact"]
+    own_redis.start()
+    one.settle()
+    assert one.stats(0)["joins"] == 1
+
+
+def test_the_breaker_opens_before_a_redis_that_says_nothing_and_closes_again(fleet, redis):
+    opened = fleet.stats(0)["breaker_opened"]
+    redis.freeze()
+    names = iter(range(10**6))
+
+    def is_open():
+        assert fleet.read(0, f"/items/breaker-{next(names)}").status == 200
+        return fleet.stats(0)["breaker_opened"] > opened
+    fleet.larders[0].wait_until(is_open)
+    stats = fleet.stats(0)
+    assert stats["breaker"] == "open" and stats["timeouts"] >= 5
+    began = time.monotonic()
+    skipped = stats["skipped"]
+    for _ in range(20):
+        fleet.read(0, f"/items/breaker-{next(names)}")
+    assert time.monotonic() - began < 20 * 0.05, "nobody waits for Redis any more"
+    assert fleet.stats(0)["skipped"] > skipped
+    redis.thaw()
+    fleet.settle()
+    fleet.larders[0].wait_until(lambda: fleet.stats(0)["breaker"] == "closed")
+
+
+PARTITION = [route(how, f"GET /{path}/{{id}}", key=["path.id"], on_partition=how)
+             for how, path in (("revalidate", "items"), ("serve", "local"), ("bypass", "soft"))]
+PARTITION.append(route("none", "GET /alone/{id}", key=["path.id"], shared="none"))
+
+
+def test_out_of_contact_each_route_does_what_its_config_says(fleet_factory, own_redis):
+    one = fleet_factory(own_redis, size=1, routes=PARTITION)
+    paths = {r["name"]: r["match"].split()[1].replace("{id}", r["name"]) for r in PARTITION}
+    for path in paths.values():
+        one.read(0, path)
+        assert "hit" in one.status(0, path)
+    own_redis.kill()
+    one.larders[0].wait_until(lambda: not one.stats(0)["in_contact"])
+    # what was fetched less than the bound ago is as good as if it were fetched now
+    one.larders[0].wait_until(lambda: "partition" in one.status(0, paths["bypass"]))
+    one.larders[0].wait_until(lambda: "fwd=stale" in one.status(0, paths["revalidate"]))
+    asked = {how: one.apps.count(how) for how in paths}
+    for path in paths.values():
+        for _ in range(3):
+            assert one.read(0, path).status == 200
+    now = {how: one.apps.count(how) - asked[how] for how in paths}
+    assert now["revalidate"] <= 1
+    assert (now["serve"], now["bypass"], now["none"]) == (0, 3, 0)
+    assert (asked["serve"], asked["none"]) == (1, 1)
+    own_redis.start()
+    one.settle()
+    for path in paths.values():
+        one.read(0, path)
+        assert "hit" in one.status(0, path)
+
+
+def test_a_policy_that_evicts_any_key_is_told(fleet_factory):
+    redis = RedisServer(maxmemory="100mb", policy="allkeys-lru")
+    try:
+        one = fleet_factory(redis, size=1)
+        one.larders[0].log_says("allkeys-lru")
+        assert "allkeys-lru" in one.stats(0)["warning"]
+        assert "allkeys-lru" in one.larders[0].control("GET", "/health/ready").body.decode()
+    finally:
+        redis.stop()
+
+
+def test_an_old_redis_forgets_under_pressure_and_nobody_is_shown_what_was_taken_back(fleet_factory):
+    """allkeys-lru with little memory: log, tables and answers go in any order."""
+    redis = RedisServer(policy="allkeys-random")
+    try:
+        fleet = fleet_factory(redis)
+        floor = int(redis.info("memory")["used_memory"])
+        with Traffic(fleet, ("/items/", "/local/")) as traffic:
+            for n in range(6):
+                for size in range(20):
+                    fleet.read(n % 3, f"/large/{5000 + 20 * n + size}")
+                redis.ask("CONFIG", "SET", "maxmemory", str(floor + 30000))
+                traffic.after(reads=50, writes=2)
+                redis.ask("CONFIG", "SET", "maxmemory", "0")
+        in_the_end_all_agree(traffic)
+        assert redis.info("stats")["evicted_keys"] > 0
+    finally:
+        redis.stop()
+
+
+# --- what stands in Redis ---
+
+def torn(value):
+    return value[:-1], value[:60], value[:31], value[:4], b"", b"LRD1", value + b"x"
+
+
+def forged(value):
+    flip = lambda at: value[:at] + bytes([value[at] ^ 1]) + value[at + 1:]
+    return (flip(0), flip(3), flip(27), flip(29), flip(31), flip(-1 % len(value)),
+            flip(len(value) // 2), value[:29] + b"\xff\xff" + value[31:], b"\0" * 500)
+
+
+@pytest.mark.parametrize("spoil", [torn, forged])
+def test_a_value_that_is_none_is_a_miss(fleet, redis, spoil):
+    count = len(spoil(b"LRD1" + b"x" * 400))
+    before = fleet.stats(1)
+    for n in range(count):
+        path = f"/items/{spoil.__name__}-{n}"
+        keys = set(redis.keys(PREFIX).values())
+        fleet.read(0, path)
+        fleet.wait_stored()
+        key, = set(redis.keys(PREFIX).values()) - keys
+        with redis.client() as client:
+            client.set(key, spoil(client.get(key))[n])
+        answer = fleet.read(1, path)
+        assert answer.status == 200 and "detail=redis" not in answer.headers["Cache-Status"], n
+    now = fleet.stats(1)
+    assert sum(now[c] - before[c] for c in ("foreign", "outdated")) == count
+    assert now["failed"] == before["failed"]
+
+
+def test_a_value_in_anothers_place_or_of_another_type_is_a_miss(fleet, redis):
+    def stored(name):
+        before = set(redis.keys(PREFIX).values())
+        fleet.read(0, f"/items/{name}")
+        fleet.wait_stored()
+        key, = set(redis.keys(PREFIX).values()) - before
+        return key
+    one, other, third = map(stored, ("place-1", "place-2", "place-3"))
+    with redis.client() as client:
+        client.set(one, client.get(other))
+        client.delete(third)
+        client.rpush(third, "a", "list")
+    for n in (1, 3):
+        answer = fleet.read(1, f"/items/place-{n}")
+        assert (answer.status, answer.json()["id"]) == (200, f"place-{n}")
+        assert "detail=redis" not in answer.headers["Cache-Status"]
+    fleet.settle()
+
+
+@pytest.mark.parametrize("what", ["message", "far", "back", "fields", "counter"])
+def test_a_log_that_somebody_else_wrote_to_does_not_stop_the_fleet(fleet, redis, what):
+    log, boot = redis.key(PREFIX, "log"), redis.key(PREFIX, "boot")
+    fleet.fill("/items/written")
+    n = int(redis.ask("HGET", boot, "seq"))
+    with Traffic(fleet) as traffic:
+        if what == "message":
+            redis.ask("EVAL", "local n = redis.call('HINCRBY', KEYS[1], 'seq', 1)"
+                      "return redis.call('XADD', KEYS[2], n .. '-0', 'i', 'x', 't', 't', 'm', 'x')",
+                      2, boot, log)
+        elif what == "far":
+            redis.ask("XADD", log, f"{n + 10**6}-0", "i", "x", "t", "t", "m", "\0\0\0\0")
+        elif what == "fields":
+            redis.ask("XADD", log, f"{n + 10**6}-5", "a", "b")
+        elif what == "back":
+            redis.ask("HSET", boot, "seq", 1)
+        else:
+            redis.ask("HDEL", boot, "seq")
+        traffic.after(reads=100)
+        fleet.settle()
+        joins = fleet.sum("joins")
+        traffic.after(reads=100)
+        assert fleet.sum("joins") <= joins + 3, "it goes round in circles"
+    in_the_end_all_agree(traffic)
+
+
+# --- Sentinel ---
+
+def test_a_failover_that_loses_writes_loses_no_invalidation(fleet_factory):
+    """The replica that is promoted never heard of the last invalidations; their clients had their
+    answers."""
+    watched = Watched()
+    try:
+        fleet = fleet_factory(None, **watched.config())
+        server = fleet.stats(0)["server"]
+        with Traffic(fleet, ("/items/", "/local/")) as traffic:
+            watched.replica.cut_replication()
+            traffic.after(reads=200, writes=10)
+            told = fleet.sum("published")
+            assert told >= 10
+            watched.fail_over()
+            traffic.beyond_the_bound()
+            fleet.settle()
+            traffic.after(reads=200, writes=10)
+        in_the_end_all_agree(traffic)
+        assert all(fleet.stats(i)["server"] != server for i in range(3))
+        assert fleet.sum("resyncs") >= 3
+        assert fleet.sum("replayed") > 0
+    finally:
+        watched.stop()
+
+
+# --- instances ---
+
+def test_an_instance_that_is_killed_and_comes_back_harms_nobody(fleet):
+    with Traffic(fleet, ("/items/", "/local/")) as traffic:
+        for i in (1, 2):
+            fleet.kill(i)
+            traffic.after(reads=100)
+            fleet.start(i)
+            traffic.after(reads=100)
+        traffic.beyond_the_bound()
+    for n in range(Traffic.ITEMS):  # one more word for each: what the dead had not told is lost
+        fleet.write(0, f"/items/item-{n}")
+    in_the_end_all_agree(traffic)
+
+
+def test_an_instance_that_slept_shows_nothing_of_what_it_slept_through(fleet):
+    fleet.fill("/items/slept", "/local/slept")
+    sleeper = fleet.larders[1].process
+    sleeper.send_signal(19)  # SIGSTOP
+    try:
+        version = fleet.write(0, "/items/slept")
+        end = time.monotonic() + LAG_S
+        fleet.larders[0].wait_until(lambda: time.monotonic() > end)
+    finally:
+        sleeper.send_signal(18)  # SIGCONT
+    for path in ("/items/slept", "/local/slept"):
+        assert fleet.version(1, path) == version
+
+
+# --- clocks ---
+
+class Clock:
+    """The wall clock of processes started with environment(), as many seconds off as is set."""
+
+    def __init__(self, path):
+        self.path = path
+        self.set(0)
+
+    def set(self, seconds):
+        new = self.path.with_suffix(".new")
+        new.write_text(f"{seconds:+d}\n")
+        new.rename(self.path)
+
+    def environment(self):
+        library, = glob.glob("/usr/lib/*/faketime/libfaketimeMT.so.1")
+        return {"LD_PRELOAD": library, "FAKETIME_TIMESTAMP_FILE": str(self.path),
+                "FAKETIME_NO_CACHE": "1", "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+                "ASAN_OPTIONS": "detect_leaks=1:quarantine_size_mb=4:verify_asan_link_order=0"}
+
+
+def test_steps_of_an_instances_clock_show_nobody_what_was_taken_back(fleet_factory, own_redis,
+                                                                     tmp_path):
+    clock = Clock(tmp_path / "clock")
+    fleet = fleet_factory(own_redis, environment=clock.environment())
+    fleet.environment = None
+    fleet.restart(0)  # its clock stays right
+    fleet.settle()
+    with Traffic(fleet, ("/items/", "/local/")) as traffic:
+        for step in (3000, -3000, 86400, -86400, 0):
+            clock.set(step)
+            traffic.after(reads=100, writes=4)
+        traffic.beyond_the_bound()
+    in_the_end_all_agree(traffic)
+
+
+@pytest.mark.parametrize("life_ms", [None, 10**12], ids=["without an end", "of years"])
+def test_an_answer_ends_though_redis_says_it_does_not(fleet_factory, own_redis, tmp_path, life_ms):
+    """As after a step of its clock: then the wall clock tells what the TTL does not."""
+    clock = Clock(tmp_path / "clock")
+    two = fleet_factory(own_redis, size=2, environment=clock.environment())
+    two.read(0, "/items/endless")
+    two.wait_stored()
+    key, = (k for n, k in own_redis.keys(PREFIX).items() if n.startswith(b"o:"))
+    own_redis.ask(*(("PEXPIRE", key, life_ms) if life_ms else ("PERSIST", key)))
+    clock.set(3700)
+    assert "detail=redis" not in two.status(1, "/items/endless")
+
+
+def test_an_answer_ages_in_redis_though_clocks_step(fleet_factory, own_redis, tmp_path):
+    """RFC 9111 section 4.2.3: of two ages the higher one is believed."""
+    clock = Clock(tmp_path / "clock")
+    two = fleet_factory(own_redis, size=2, environment=clock.environment())
+    for name, step in (("ahead", 600), ("behind", -600)):
+        clock.set(0)
+        two.read(0, f"/items/{name}")
+        two.wait_stored()
+        clock.set(step)
+        answer = two.read(1, f"/items/{name}")
+        assert "detail=redis" in answer.headers["Cache-Status"]
+        assert int(answer.headers["Age"]) >= max(step, 0)
+        assert int(answer.headers["Age"]) < 700
+    clock.set(7200)
+    two.read(0, "/items/over")
+    clock.set(14400 + 7200)
+    answer = two.read(1, "/items/over")
+    assert "detail=redis" not in answer.headers["Cache-Status"], "by the wall clock it has ended"
+    assert json.loads(answer.body)["id"] == "over"
