@@ -200,20 +200,6 @@ static void write_cache(struct json_writer *w, const struct shared *s, const str
     json_write_object_end(w);
 }
 
-/* Where answers came from. There is one tier so far: this process's memory. */
-static void write_tiers(struct json_writer *w, const struct route_counters *c,
-                        const struct store_stats *s)
-{
-    json_write_object(w, "tiers");
-    json_write_object(w, "memory");
-    json_write_u64(w, "hits", c->hits + c->stale);
-    json_write_u64(w, "misses", c->misses);
-    write_ratio(w, c->hits + c->stale, c->misses);
-    write_stored(w, s);
-    json_write_object_end(w);
-    json_write_object_end(w);
-}
-
 struct reading {
     struct call *call;
     const struct shared *shared;
@@ -221,6 +207,30 @@ struct reading {
     struct route_counters *now, *part, *sum; /* scratch: they are large */
     struct store_stats all, *stored;
 };
+
+/* Where answers came from: this process's memory, and what instances share. */
+static void write_tiers(struct json_writer *w, const struct reading *r)
+{
+    const struct route_counters *c = r->sum;
+    struct tier *t = r->shared->tier;
+    uint64_t memory_hits = c->hits + c->stale - c->redis_hits;
+    json_write_object(w, "tiers");
+    json_write_object(w, "memory");
+    json_write_u64(w, "hits", memory_hits);
+    json_write_u64(w, "misses", c->misses + c->redis_hits);
+    write_ratio(w, memory_hits, c->misses + c->redis_hits);
+    write_stored(w, &r->all);
+    json_write_object_end(w);
+    if (t) {
+        const struct tier_counters *n = tier_counters(t);
+        json_write_object(w, "redis");
+        json_write_u64(w, "hits", n->hits);
+        json_write_u64(w, "misses", n->misses);
+        write_ratio(w, n->hits, n->misses);
+        json_write_object_end(w);
+    }
+    json_write_object_end(w);
+}
 
 /* The figures of <r->now>, whose number is <route>, in the window that was asked for. */
 static void write_windows(struct json_writer *w, struct reading *r, unsigned route,
@@ -277,7 +287,7 @@ static void write_all(struct reading *r, const struct route *only)
     write_workers(&w, s);
     json_write_object_end(&w);
     write_routes(&w, r, only);
-    write_tiers(&w, r->sum, &r->all);
+    write_tiers(&w, r);
     stats_write_redis(&w, s, &r->part->hit_time);
     write_upstreams(&w, s);
     write_cache(&w, s, &r->all);

@@ -2,13 +2,11 @@
 #include "ctl-internal.h"
 
 const struct option_spec invalidate_options[] = {
-    {"--key", OPTION_ONE},      {"--url-of", OPTION_ONE},
-    {"--path", OPTION_ONE},     {"--glob", OPTION_ONE},
-    {"--tag", OPTION_MANY},     {"--all-of", OPTION_MANY},
-    {"--route", OPTION_ONE},    {"--param", OPTION_MANY},
-    {"--all", OPTION_FLAG},     {"--soft", OPTION_FLAG},
-    {"--hard", OPTION_FLAG},    {"--refresh", OPTION_FLAG},
-    {"--dry-run", OPTION_FLAG}, {0}};
+    {"--key", OPTION_ONE},   {"--url-of", OPTION_ONE},   {"--path", OPTION_ONE},
+    {"--glob", OPTION_ONE},  {"--tag", OPTION_MANY},     {"--all-of", OPTION_MANY},
+    {"--route", OPTION_ONE}, {"--param", OPTION_MANY},   {"--all", OPTION_FLAG},
+    {"--soft", OPTION_FLAG}, {"--hard", OPTION_FLAG},    {"--refresh", OPTION_FLAG},
+    {"--wait", OPTION_FLAG}, {"--dry-run", OPTION_FLAG}, {0}};
 const struct option_spec warm_options[] = {
     {"--route", OPTION_ONE},    {"--param", OPTION_MANY},
     {"--hottest", OPTION_ONE},  {"--concurrency", OPTION_ONE},
@@ -158,6 +156,8 @@ enum err_code build_invalidate(const struct args *a, struct request *r, struct e
         json_write_str(&w, "mode", is_soft ? "soft" : "hard");
     if (args_has(a, "--refresh"))
         json_write_bool(&w, "refresh", true);
+    if (args_has(a, "--wait"))
+        json_write_str(&w, "wait", "all");
     if (args_has(a, "--dry-run"))
         json_write_bool(&w, "dry_run", true);
     json_write_object_end(&w);

@@ -7,7 +7,7 @@ static const struct command commands[] = {
     {"invalidate",
      "(--key K | --url-of URL | --path TEMPLATE | --glob G | --tag T... |\n"
      "--all-of T --all-of T... | --route NAME [--param L=V]... | --all)\n"
-     "[--soft|--hard] [--refresh] [--dry-run]",
+     "[--soft|--hard] [--refresh] [--wait] [--dry-run]",
      "remove answers", invalidate_options, build_invalidate, show_invalidated, false},
     {"warm",
      "(URL... | --route NAME --param L=V1,V2,... [--param ...] | --hottest N)\n"

@@ -63,6 +63,33 @@ static void add_stats_row(struct buf *cells, struct span name, const struct json
     buf_add_char(cells, '\n');
 }
 
+static bool is_true(const struct json *j)
+{
+    return j && j->type == JSON_TRUE;
+}
+
+/* One line: is it there, and what did it bring? */
+static void add_redis(const struct json *redis, struct buf *out)
+{
+    static const char *const names[] = {"hits", "misses", "late", "pending", "resyncs"};
+    const struct json *warning = member(redis, "warning");
+    buf_add_str(out, is_true(member(redis, "available"))    ? "\nredis: available"
+                     : is_true(member(redis, "in_contact")) ? "\nredis: away"
+                                                            : "\nredis: away, out of contact");
+    buf_add_str(out, ", instances ");
+    text_scalar(out, member(redis, "instances"));
+    for (unsigned i = 0; i < array_len(names); i++) {
+        buf_add_fmt(out, ", %s ", names[i]);
+        text_scalar(out, member(redis, names[i]));
+    }
+    buf_add_char(out, '\n');
+    if (warning && warning->type == JSON_STRING) {
+        buf_add_str(out, "warning: ");
+        text_clean(out, warning->text, "");
+        buf_add_char(out, '\n');
+    }
+}
+
 void show_stats(const struct json *root, struct buf *out)
 {
     const struct json *totals = member(root, "totals"), *routes = member(root, "routes");
@@ -86,6 +113,8 @@ void show_stats(const struct json *root, struct buf *out)
     for (const struct json *r = routes ? routes->first : NULL; r; r = r->next)
         add_stats_row(&cells, r->name, r);
     ctl_table_format(buf_span(&cells), "lrrrrrrrrrr", out);
+    if (member(root, "redis"))
+        add_redis(member(root, "redis"), out);
     out->failed |= cells.failed;
     buf_fini(&cells);
 }
@@ -205,6 +234,23 @@ static bool has_text(const struct json *j)
     return j && j->type == JSON_STRING && j->text.len;
 }
 
+/* What has become of it at other instances, where there may be any. */
+static void show_replication(const struct json *root, struct buf *out)
+{
+    const struct json *replicated = member(root, "replicated");
+    const struct json *applied = member(root, "applied_by");
+    const struct json *missing = member(root, "not_applied_by");
+    if (replicated && !is_true(replicated))
+        buf_add_str(out, "Redis is away: other instances will know when it is back\n");
+    if (applied && is_true(replicated))
+        buf_add_fmt(out, "applied by %zu instances\n", applied->count);
+    for (const struct json *i = missing ? missing->first : NULL; i; i = i->next) {
+        buf_add_str(out, "not applied by ");
+        text_scalar(out, i);
+        buf_add_char(out, '\n');
+    }
+}
+
 void show_invalidated(const struct json *root, struct buf *out)
 {
     const struct json *dry = member(root, "dry_run"), *mode = member(root, "mode");
@@ -224,6 +270,7 @@ void show_invalidated(const struct json *root, struct buf *out)
         text_scalar(out, member(root, "id"));
     }
     buf_add_char(out, '\n');
+    show_replication(root, out);
     for (const struct json *k = keys ? keys->first : NULL; k; k = k->next) {
         text_scalar(out, k);
         buf_add_char(out, '\n');

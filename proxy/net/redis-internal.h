@@ -24,6 +24,7 @@ enum {
     REDIS_OUTPUT_MAX = 64 << 20, /* with so many bytes waiting nothing more is sent */
     REDIS_REPLY_MAX = 64 << 20,  /* and the config's max_object_bytes */
     REDIS_READ_PIECE = 16 << 10, /* the codec moves what it has not read yet */
+    REDIS_READ_PIECES = 16,      /* in one turn of the loop */
     REDIS_BACKOFF_MIN_MS = 50,
     REDIS_BACKOFF_MAX_MS = 2000,
     REDIS_STEADY_MS = 1000,  /* up for so long: the next trouble is a new one */

@@ -7,7 +7,9 @@
 
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
+#include <event2/bufferevent_ssl.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 
 enum { SLOTS_MIN = 64, SLOTS_MAX = 1 << 16, COPY_MAX = 16 << 10 };
 
@@ -285,22 +287,51 @@ static bool read_replies(struct redis_link *l, struct redis_codec *codec)
     return result == CODEC_MORE;
 }
 
-void link_read(struct redis_link *l)
+/* False: as of read_replies(). */
+static bool take_bytes(struct redis_link *l, struct redis_codec *codec, const char *p, size_t len)
+{
+    if (redis_codec_feed(codec, p, len))
+        return read_replies(l, codec);
+    link_close(l, FAULT_MEMORY, "no memory for its reply");
+    return false;
+}
+
+static bool read_input(struct redis_link *l, struct redis_codec *codec)
 {
     struct evbuffer *in = bufferevent_get_input(l->bev);
-    struct redis_codec *codec = l->codec;
-    struct evbuffer_iovec v;
-    l->heard = mono_now_ms();
-    while (evbuffer_peek(in, -1, NULL, &v, 1) > 0 && v.iov_len > 0) {
-        size_t n = v.iov_len < REDIS_READ_PIECE ? v.iov_len : REDIS_READ_PIECE;
-        if (!redis_codec_feed(codec, v.iov_base, n)) {
-            link_close(l, FAULT_MEMORY, "no memory for its reply");
-            return;
-        }
-        evbuffer_drain(in, n);
-        if (!read_replies(l, codec))
-            return;
+    char block[REDIS_READ_PIECE];
+    int n;
+    while ((n = evbuffer_remove(in, block, sizeof(block))) > 0)
+        if (!take_bytes(l, codec, block, (size_t)n))
+            return false;
+    return true;
+}
+
+/* libevent takes 4 KB off a socket in each turn: what else is there is read past it. An end or an
+ * error it sees for itself. */
+static bool read_socket(struct redis_link *l, struct redis_codec *codec)
+{
+    char block[REDIS_READ_PIECE];
+    if (bufferevent_openssl_get_ssl(l->bev))
+        return true;
+    for (unsigned i = 0; i < REDIS_READ_PIECES; i++) {
+        ssize_t n = recv(bufferevent_getfd(l->bev), block, sizeof(block), MSG_DONTWAIT);
+        if (n <= 0)
+            return true;
+        if (!take_bytes(l, codec, block, (size_t)n))
+            return false;
+        if ((size_t)n < sizeof(block))
+            return true;
     }
+    return true;
+}
+
+void link_read(struct redis_link *l)
+{
+    struct redis_codec *codec = l->codec;
+    l->heard = mono_now_ms();
+    if (!read_input(l, codec) || !read_socket(l, codec))
+        return;
     mono_ms idle_at = idle_end(l);
     if (l->state == LINK_UP && idle_at && idle_at < l->due)
         link_set_due(l, idle_at);

@@ -204,15 +204,13 @@ static struct bufferevent *make_tls_bufferevent(struct redis_link *l)
 
 static struct bufferevent *make_bufferevent(struct redis_link *l)
 {
-    enum { READ_MAX = 256 << 10, WRITE_MAX = 1 << 20 };
+    enum { WRITE_MAX = 1 << 20 };
     if (l->redis->tls && l->target.kind != TARGET_SOCKET)
         return make_tls_bufferevent(l);
     struct bufferevent *bev =
         bufferevent_socket_new(l->base, -1, BEV_OPT_CLOSE_ON_FREE | BEV_OPT_DEFER_CALLBACKS);
-    if (bev) {
-        bufferevent_set_max_single_read(bev, READ_MAX);
+    if (bev)
         bufferevent_set_max_single_write(bev, WRITE_MAX);
-    }
     return bev;
 }
 

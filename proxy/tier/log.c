@@ -185,10 +185,11 @@ static void on_state(void *arg, enum redis_result result, const struct redis_rep
         t->log.number = last;
     }
     t->log.is_behind = last > t->log.number;
-    if (!t->log.is_behind) {
+    if (!t->log.is_behind)
         t->log.is_following = true;
+    /* a server that takes no writes may not be the one that others write to */
+    if (!t->log.is_behind && !t->outbox.is_refused)
         store_confirm(t->store, t->log.asked_mono_ms);
-    }
     tier_set_stamp(t);
     outbox_flush(t);
     follow(t);
@@ -311,6 +312,7 @@ static void on_down(void *arg, const char *why)
     (void)why; /* the link has told */
     t->log.is_joined = t->log.is_following = false;
     tier_set_stamp(t);
+    tier_wake(t, span_of(NULL, 0)); /* no word of any lease would come now */
 }
 
 bool log_start_reading(struct tier *t)

@@ -392,8 +392,17 @@ void outbox_on_ack(struct tier *t, struct span instance, uint64_t number)
 static void on_beaten(void *arg, enum redis_result result, const struct redis_reply *r)
 {
     struct tier *t = arg;
+    bool was_refused = t->outbox.is_refused;
     if (result == REDIS_OK)
         t->instances = redis_reply_count(r);
+    if (result == REDIS_OK || result == REDIS_ERROR)
+        t->outbox.is_refused = result == REDIS_ERROR;
+    if (t->outbox.is_refused && !was_refused)
+        log_warn("redis: it takes no writes, so no instance can tell others anything, and none is "
+                 "in contact: " SPAN_FMT,
+                 SPAN_ARG(redis_reply_text(r)));
+    else if (was_refused && !t->outbox.is_refused)
+        log_info("redis: it takes writes again");
 }
 
 static struct span info_value(struct span info, struct span name)

@@ -48,6 +48,7 @@ struct outbox {
     bool is_replaying;         /* what another Redis may have lost has not all been said again */
     struct list waiting;       /* publications whose on_done is owed */
     struct timer *deadlines, *beat, *leaving;
+    bool is_refused; /* the last heartbeat was: a master without its replicas, a full disk */
     unsigned beats;
     void (*on_left)(void *arg);
     void *on_left_arg;

@@ -102,8 +102,8 @@ TAGGED = ["/tagged/a?xkey=red+round", "/tagged/b?xkey=red", "/tagged/c?xkey=roun
 @pytest.mark.parametrize("selector, gone", [
     ({"key": "courses:org=a:semester=2"}, [1]), ({"url": COURSES[2]}, [2]),
     ({"tag": "org:b"}, [2, 3]), ({"tags": ["org:a", "round"]}, [0, 1, 4, 6]),
-    ({"all_of": ["red", "round"]}, [4]), ({"route": "courses", "params": {"semester": "1"}}, [0, 2]),
-    ({"route": "tagged"}, [4, 5, 6]), ({"glob": "courses:org=a:*"}, [0, 1]),
+    ({"all_of": ["red", "round"]}, [4]),
+    ({"route": "courses", "params": {"semester": "1"}}, [0, 2]), ({"route": "tagged"}, [4, 5, 6]), ({"glob": "courses:org=a:*"}, [0, 1]),
     ({"path": "/tagged/{x}"}, [4, 5, 6]), ({"path": "/courses"}, [0, 1, 2, 3]),
     ({"all": True}, [0, 1, 2, 3, 4, 5, 6])], ids=lambda v: next(iter(v)) if v else "")
 def test_each_kind_of_invalidation_travels_to_memories_and_to_what_redis_has(fleet, selector, gone):
@@ -201,15 +201,12 @@ def test_a_larder_started_anew_answers_from_redis(fleet):
 
 def everything(redis):
     """All that a Redis has, in one heap of bytes."""
-    heap = b""
+    def all_of_stream(key):
+        return b"".join(b"".join(fields.values()) for _, fields in client.xrange(key))
     with redis.client() as client:
-        for key in client.scan_iter():
-            heap += key + {
-                b"string": client.get, b"hash": lambda k: repr(client.hgetall(k)).encode(),
-                b"zset": lambda k: b"".join(client.zrange(k, 0, -1)),
-                b"stream": lambda k: b"".join(b"".join(fields.values())
-                                              for _, fields in client.xrange(k))}[client.type(key)](key)
-    return heap
+        read = {b"string": client.get, b"hash": lambda k: repr(client.hgetall(k)).encode(),
+                b"zset": lambda k: b"".join(client.zrange(k, 0, -1)), b"stream": all_of_stream}
+        return b"".join(key + read[client.type(key)](key) for key in client.scan_iter())
 
 
 def test_nothing_in_redis_can_be_read_without_the_secret(fleet, redis):

@@ -1,5 +1,5 @@
-"""Whatever befalls Redis, or an instance: no request fails, and none gets what was taken back longer
-ago than the bound. Clients run all the time, and every answer of theirs is checked."""
+"""Whatever befalls Redis, or an instance: no request fails, and none gets what was taken back
+longer ago than the bound. Clients run all the time, and every answer of theirs is checked."""
 import glob
 import json
 import time

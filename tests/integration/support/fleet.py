@@ -1,6 +1,6 @@
-"""A fleet: several larders with one config, one Redis, two instances of one app. And the oracle that
-knows which version of an item a client may still be shown, and traffic whose every answer it checks.
-"""
+"""A fleet: several larders with one config, one Redis, two instances of one app. And the oracle
+that knows which version of an item a client may still be shown, and traffic whose every answer it
+checks."""
 import concurrent.futures
 import contextlib
 import copy

@@ -1,6 +1,6 @@
-"""Real Redis servers, as kind or as rough as a test wants them: plain, TLS, unix socket, with a user
-that may do as little as possible, with replicas and sentinels, as a cluster; paused, killed, cut off,
-emptied."""
+"""Real Redis servers, as kind or as rough as a test wants them: plain, TLS, unix socket, with a
+user that may do as little as possible, with replicas and sentinels, as a cluster; paused, killed,
+cut off, emptied."""
 import contextlib
 import os
 import pathlib
@@ -19,10 +19,10 @@ from .raw_upstream import free_port
 SERVER, SENTINEL = "redis-server", "redis-sentinel"
 
 # What the docs give for larder's user: nothing more, and no other keys.
-ACL = ("~{{larder:{prefix}}}:* resetchannels -@all +ping +role +info +select +client|setname +evalsha"
-       " +script|load +get +set +exists +unlink +hget +hmget +hset +hsetnx +hincrby +pexpire +pttl"
-       " +zadd +zcard +zrange +zrangebyscore +zremrangebyrank +zremrangebyscore +zmscore +zrem +xadd"
-       " +xread +time")
+ACL = ("~{{larder:{prefix}}}:* resetchannels -@all +ping +role +info +select +client|setname"
+       " +evalsha +script|load +get +set +exists +unlink +hget +hmget +hset +hsetnx +hincrby"
+       " +pexpire +pttl +zadd +zcard +zrem +zrange +zrangebyscore +zremrangebyscore"
+       " +zremrangebyrank +zmscore +xadd +xread +time")
 
 
 class Process:
