@@ -485,3 +485,19 @@ def test_keys_count_what_was_written_and_lives(two_factory):
     two.store(paths[0])
     assert two.a.larder.stats()["redis"]["keys"] == 6, "it took the other's place"
     assert two.b.larder.stats()["redis"]["keys"] == 0
+
+
+def test_a_redis_that_is_full_keeps_nobody_waiting(two_factory, redis):
+    two = two_factory()
+    paths = [two.path("plain", Reply()), two.path("fleet", Reply())]
+    redis.ask("CONFIG", "SET", "maxmemory", "1")
+    for path in paths:
+        assert two.store(path).body == b"answer 1"
+        assert two.b.ask(path).body == b"answer 2"
+    redis.ask("CONFIG", "SET", "maxmemory", "0")
+    stats = two.a.larder.stats()["redis"]
+    assert stats["out_of_memory"] == stats["store_errors"] >= 1 and stats["stores"] == 0
+    two.settle()
+    path = two.path("fleet", Reply())
+    two.store(path)
+    assert is_found(two.b.ask(path))
