@@ -14,16 +14,17 @@ static uint64_t lease_ms(const struct route *r)
     return ms < LEASE_MIN_MS ? LEASE_MIN_MS : ms > LEASE_MAX_MS ? LEASE_MAX_MS : ms;
 }
 
-static mono_ms expires_ms(const struct entry *e)
+static int64_t expires_ms(const struct entry *e)
 {
-    return e->stored_mono_ms + e->lifetime_ms;
+    return (int64_t)(e->stored_mono_ms + e->lifetime_ms - e->overdue_ms);
 }
 
-/* Not the one that is held, which came back: its times are off by the clocks and the way. */
+/* Not the one that is held, which came back: its times are off by the clocks and the way. What was
+ * invalidated softly does not come back. */
 static bool is_newer(const struct entry *e, const struct entry *old)
 {
-    uint64_t half = e->lifetime_ms / 2;
-    return expires_ms(e) >= expires_ms(old) - old->overdue_ms + (half < NEWER_MS ? half : NEWER_MS);
+    int64_t half = (int64_t)(e->lifetime_ms / 2), least = half < NEWER_MS ? half : NEWER_MS;
+    return atomic_load(&old->soft_ms) || expires_ms(e) - expires_ms(old) >= least;
 }
 
 static bool is_good(void *arg, const struct entry *e)
@@ -95,7 +96,8 @@ static void on_done(void *arg, enum object_result result, struct entry *e,
         fetch_free(f);
         return;
     }
-    f->found_vary = e;
+    if (e)
+        f->found_vary = e;
     if (!e || !ask_for_variant(f))
         begin_pending(f);
 }

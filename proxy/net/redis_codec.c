@@ -13,6 +13,7 @@ _Static_assert(REDIS_OK == 0, "hiredis's REDIS_OK stands where ours did");
 
 enum { IDLE_BUFFER_MAX = 64 * 1024 }; /* a larger one is given back once it is empty */
 enum { ARGS_ON_STACK = 64 };
+enum { LINE_MAX_BYTES = 64 * 1024 }; /* of what has no length before it: errors, mostly */
 
 struct redis_reply {
     enum redis_type type;
@@ -124,6 +125,13 @@ bool redis_codec_feed(struct redis_codec *c, const char *p, size_t len)
     return redisReaderFeed(c->reader, p, len) == 0;
 }
 
+/* The reader looks for the end of a line from its beginning each time that more has come: without
+ * a limit a server could keep it busy by a line alone. */
+static bool is_line_too_long(const redisReader *r)
+{
+    return r->len - r->pos > LINE_MAX_BYTES && !memmem(r->buf + r->pos, LINE_MAX_BYTES, "\r\n", 2);
+}
+
 enum codec_result redis_codec_next(struct redis_codec *c, struct redis_reply **ret)
 {
     void *reply = NULL;
@@ -135,8 +143,13 @@ enum codec_result redis_codec_next(struct redis_codec *c, struct redis_reply **r
         *ret = reply;
         return CODEC_REPLY;
     }
-    c->is_too_large = c->reply_bytes > c->reply_max;
+    c->is_too_large = c->reply_bytes > c->reply_max || is_line_too_long(c->reader);
     return c->is_too_large ? CODEC_BAD : CODEC_MORE;
+}
+
+bool redis_codec_is_within(const struct redis_codec *c)
+{
+    return c->reply_bytes > 0;
 }
 
 const char *redis_codec_error(const struct redis_codec *c)

@@ -248,10 +248,15 @@ static void heed_error(struct redis_link *l, struct span text)
     }
 }
 
+static void close_unasked(struct redis_link *l)
+{
+    link_close(l, FAULT_PROTOCOL, "it sent a reply that nobody had asked for");
+}
+
 static void answer(struct redis_link *l, const struct redis_reply *r)
 {
     if (l->head == l->tail) {
-        link_close(l, FAULT_PROTOCOL, "it sent a reply that nobody had asked for");
+        close_unasked(l);
         return;
     }
     struct slot s = *slot_at(l, l->head++);
@@ -286,7 +291,9 @@ static bool read_replies(struct redis_link *l, struct redis_codec *codec)
     if (result == CODEC_BAD)
         link_close(l, FAULT_PROTOCOL, "it does not speak Redis's protocol: %s",
                    redis_codec_error(codec));
-    return result == CODEC_MORE;
+    else if (l->head == l->tail && redis_codec_is_within(codec)) /* the next command's it is not */
+        close_unasked(l);
+    return l->codec == codec;
 }
 
 /* False: as of read_replies(). */

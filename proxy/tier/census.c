@@ -9,10 +9,15 @@ static uint64_t unit_ms(unsigned level)
     return (uint64_t)1000 << (3 * level);
 }
 
+static uint64_t ahead(unsigned level, uint64_t life_ms)
+{
+    return life_ms / unit_ms(level) + 2;
+}
+
 static unsigned level_of(uint64_t life_ms)
 {
     unsigned level = 0;
-    while (level + 1 < CENSUS_LEVELS && life_ms / unit_ms(level) + 1 >= CENSUS_SLOTS)
+    while (level + 1 < CENSUS_LEVELS && ahead(level, life_ms) >= CENSUS_SLOTS)
         level++;
     return level;
 }
@@ -21,8 +26,9 @@ static unsigned level_of(uint64_t life_ms)
  * counted as far as that goes. */
 static uint64_t end_of(unsigned level, mono_ms now, uint64_t life_ms)
 {
-    uint64_t first = now / unit_ms(level), ahead = life_ms / unit_ms(level) + 1;
-    return first + (ahead < CENSUS_SLOTS ? ahead : CENSUS_SLOTS - 1);
+    bool is_beyond = ahead(level, life_ms) >= CENSUS_SLOTS;
+    uint64_t unit = unit_ms(level);
+    return is_beyond ? now / unit + CENSUS_SLOTS - 1 : (now + life_ms) / unit + 1;
 }
 
 void census_add(struct census *c, mono_ms now, uint64_t life_ms)

@@ -12,14 +12,15 @@ struct object_put {
     struct objects *o;
     const struct route *route;
     struct entry *e; /* until it is sealed */
+    size_t bytes;    /* that it takes in the queue */
     struct tier_stamp stamp;
     struct object_lease lease;
-    mono_ms sent_mono_ms;
     uint64_t life_ms;
 };
 
 static void put_free(struct object_put *p)
 {
+    tally(&p->o->counters->queued, -1);
     list_remove(&p->link);
     entry_unref(p->e);
     free(p);
@@ -93,8 +94,7 @@ static void unqueue(struct object_put *p)
     struct objects *o = p->o;
     list_remove(&p->link);
     o->queued--;
-    o->queued_bytes -= p->e->bytes;
-    tally(&o->counters->queued, -1);
+    o->queued_bytes -= p->bytes;
 }
 
 /* Its turn has come. False: Redis takes nothing now; it waits on. */
@@ -151,12 +151,13 @@ void objects_put(struct objects *o, const struct route *r, struct entry *e,
     p->o = o;
     p->route = r;
     p->e = entry_ref(e);
+    p->bytes = e->bytes;
     p->stamp = *stamp;
     if (l)
         p->lease = *l;
     list_push_back(&o->queue, &p->link);
     o->queued++;
-    o->queued_bytes += e->bytes;
+    o->queued_bytes += p->bytes;
     tally(&o->counters->queued, 1);
     objects_pump(o);
 }

@@ -12,6 +12,7 @@ import subprocess
 import pytest
 
 from support.larder import BINARY, ROOT, Larder, Refused
+from support.redis import RedisServer
 from support.tls import AnswerEnded, ask, connect
 
 SEED = int(os.environ.get("SEED", "1"))
@@ -59,6 +60,20 @@ def config(app):
 REDIS = {"secret": "0123456789abcdef", "upstreams": {"app": {"server": "127.0.0.1:8000"}},
          "redis": {"server": ["rediss://a/1", "b:6379"], "user": "u", "password": "p", "prefix": "x"},
          "routes": [{"name": "a", "match": "GET /a", "ttl": "1m", "shared": "full"}]}
+
+
+@pytest.fixture
+def redis():
+    server = RedisServer()
+    yield server
+    server.stop()
+
+
+def shared(c, redis):
+    """The same, with one cache for several."""
+    more = {"shared": "full", "coalesce": "fleet", "first_byte_timeout": "1s"}
+    return dict(c, secret="0123456789abcdef", redis={"server": redis.address},
+                routes=[dict(r, **more) if "ttl" in r else r for r in c["routes"]])
 
 
 @pytest.mark.parametrize("given, least", [("example", 100), ("redis", 20)])
@@ -135,21 +150,28 @@ def test_tls_goes_on_while_memory_is_short(larder_factory, orders, school_app, a
     talk(1)
 
 
-def test_a_start_succeeds_or_says_that_memory_is_short(orders, school_app):
+@pytest.mark.parametrize("kind", ["alone", "with redis"])
+def test_a_start_succeeds_or_says_that_memory_is_short(orders, school_app, redis, kind):
     refused = 0
+    c = config(school_app) if kind == "alone" else shared(config(school_app), redis)
     for at in range(1, 400, 3):
         orders.set(at=at)
         try:
-            Larder(config(school_app), PROGRAM, orders.environment).stop()
+            Larder(c, PROGRAM, orders.environment).stop()
         except Refused as refusal:
             refusal.check("memory")
             refused += 1
     assert refused > 30
 
 
-def test_answers_stay_right_and_invalidations_final_while_memory_is_short(larder_factory, orders,
-                                                                           school_app):
-    larder = larder_factory(config(school_app), PROGRAM, orders.environment)
+@pytest.mark.parametrize("kind", ["alone", "beside another"])
+def test_answers_stay_right_and_invalidations_final_while_memory_is_short(
+        larder_factory, orders, school_app, redis, kind):
+    c, other = config(school_app), None
+    if kind != "alone":
+        c = shared(c, redis)
+        other = larder_factory(c)
+    larder = larder_factory(c, PROGRAM, orders.environment)
     seen = {"right": 0, "refused": 0}
     versions = [0] * 5
 
@@ -170,6 +192,9 @@ def test_answers_stay_right_and_invalidations_final_while_memory_is_short(larder
 
     def mix(i):
         room = i % 5
+        if other:  # it has enough, and fetches for both
+            for path in (f"rooms/{room}", f"courses?organization_id={i % 3}", f"rooms?n={i % 40}"):
+                assert other.request("GET", f"/api/{path}").status == 200
         written = ask("PUT", f"/api/rooms/{room}") if i % 7 == 0 else None
         if written:
             versions[room] = written["version"]
@@ -208,3 +233,6 @@ def test_answers_stay_right_and_invalidations_final_while_memory_is_short(larder
     assert seen["refused"] == refused, "all is well again"
     assert "hit" in larder.request("GET", "/api/rooms/0").headers["Cache-Status"]
     assert failed > 100 and seen["right"] > 100
+    if other:
+        found = larder.stats()["redis"]
+        assert found["hits"] > 10 and found["stores"] > 10 and found["leases_led"] > 10

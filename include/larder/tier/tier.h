@@ -110,7 +110,7 @@ must_check bool tier_wait_end(struct tier *t, struct tier_waiter *w);
     X(store_errors, "writes that ended in an error, or too late")                                  \
     X(out_of_memory, "of these: Redis was out of memory")                                          \
     X(too_large, "answers not written: too large")                                                 \
-    X(queued, "now: answers that wait to be written")                                              \
+    X(queued, "now: answers that wait to be written, or are being written")                        \
     X(queue_drops, "answers not written: too many waited")                                         \
     X(leases_led, "fetches made for other instances, too")                                         \
     X(leases_waited, "fetches that waited for another instance's")                                 \

@@ -161,6 +161,10 @@ static void a_reply_without_a_command_ends_the_connection(void **state)
     WAIT_FOR(&t, t.downs == 2);
     assert_int_equal(t.answer_count, 1);
     assert_string_equal(t.answers[0].text, "a");
+    WAIT_FOR(&t, t.ups == 3);
+    fake_say(&f, "$100\r\nhalf of one"); /* or the next command would get it */
+    WAIT_FOR(&t, t.downs == 3);
+    assert_non_null(strstr(t.why, "nobody had asked for"));
     end(&t, &f);
 }
 
@@ -524,6 +528,29 @@ static void a_reply_has_a_limit(void **state)
     redis_codec_free(c);
 }
 
+/* A reader that looked for its end anew with each piece would be busy for half a minute. */
+static void a_line_has_a_limit_of_its_own(void **state)
+{
+    enum { PIECE = 16384, LIMIT = 64 << 20 };
+    static char piece[PIECE];
+    static const char *const kinds[] = {"+", "-", ":", "$", "*", "*2\r\n+a\r\n-"};
+    (void)state;
+    memset(piece, '1', sizeof(piece));
+    for (size_t i = 0; i < array_len(kinds); i++) {
+        struct redis_codec *c = redis_codec_new(LIMIT);
+        struct redis_reply *r;
+        size_t fed = 0;
+        assert_true(redis_codec_feed(c, kinds[i], strlen(kinds[i])));
+        while (fed < LIMIT && redis_codec_next(c, &r) == CODEC_MORE) {
+            assert_true(redis_codec_feed(c, piece, sizeof(piece)));
+            fed += sizeof(piece);
+        }
+        assert_in_range(fed, 64 << 10, 128 << 10);
+        assert_string_equal(redis_codec_error(c), "a reply is too large");
+        redis_codec_free(c);
+    }
+}
+
 static bool refuse_auth(struct fake *f, const char *line)
 {
     if (strncmp(line, "AUTH", 4) != 0)
@@ -573,6 +600,7 @@ int main(void)
         cmocka_unit_test(an_idle_connection_without_a_pong_is_given_up),
         cmocka_unit_test(what_waits_to_be_sent_has_a_limit),
         cmocka_unit_test(a_reply_has_a_limit),
+        cmocka_unit_test(a_line_has_a_limit_of_its_own),
         cmocka_unit_test(a_password_is_never_repeated),
     };
     signal(SIGPIPE, SIG_IGN);
