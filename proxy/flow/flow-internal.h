@@ -110,6 +110,12 @@ bool lookup_has_cookies(const struct route *r, const struct head *h);
 /* False: the request has an Origin, and what <e> would say to it is not known: the app decides by
  * it what a browser may read. */
 bool lookup_knows_origin(const struct head *h, const struct entry *e);
+/* Other instances are not heard, and the route says that the app answers everything then. */
+static inline bool lookup_is_cut_off(const struct worker *w, const struct route *r)
+{
+    return r->shared != SHARED_NONE && r->on_partition == PARTITION_BYPASS &&
+           !store_is_confirmed(w->store, mono_now_ms());
+}
 /* In mode http: may <e> answer the request as it is? Its Cache-Control and its credentials have a
  * say. */
 bool lookup_may_reuse(const struct route *r, const struct head *h, const struct entry *e,

@@ -234,9 +234,7 @@ static enum flow_state step_lookup(struct flow *f)
         break;
     }
     f->has_key = true;
-    const struct route *r = f->l.route;
-    if (r->shared != SHARED_NONE && r->on_partition == PARTITION_BYPASS &&
-        !store_is_confirmed(f->w->store, mono_now_ms()))
+    if (lookup_is_cut_off(f->w, f->l.route))
         return bypass(f, REASON_PARTITION);
     return flow_begin(f);
 }

@@ -109,6 +109,8 @@ enum gate_verdict hit_on_head(void *arg, struct gate *g, const struct head *h)
         return GATE_TAKE;
     if (w->shared->is_control && w->shared->is_control(h))
         return GATE_TAKE;
+    if (lookup_is_cut_off(w, l.route))
+        return GATE_TAKE;
     if (lookup_build_key(w->shared, &l, h, span_of(NULL, 0), NULL, w->key_block,
                          sizeof(w->key_block)) != KEY_OK)
         return GATE_TAKE;
