@@ -14,16 +14,17 @@ static uint64_t lease_ms(const struct route *r)
     return ms < LEASE_MIN_MS ? LEASE_MIN_MS : ms > LEASE_MAX_MS ? LEASE_MAX_MS : ms;
 }
 
-static mono_ms expires_ms(const struct entry *e)
+/* Below 0 where that was before the clock began. */
+static int64_t expires_ms(const struct entry *e)
 {
-    return e->stored_mono_ms + e->lifetime_ms;
+    return (int64_t)(e->stored_mono_ms + e->lifetime_ms) - (int64_t)e->overdue_ms;
 }
 
 /* Not the one that is held, which came back: its times are off by the clocks and the way. */
 static bool is_newer(const struct entry *e, const struct entry *old)
 {
-    uint64_t half = e->lifetime_ms / 2;
-    return expires_ms(e) >= expires_ms(old) - old->overdue_ms + (half < NEWER_MS ? half : NEWER_MS);
+    int64_t half = (int64_t)(e->lifetime_ms / 2);
+    return expires_ms(e) >= expires_ms(old) + (half < NEWER_MS ? half : NEWER_MS);
 }
 
 static bool is_good(void *arg, const struct entry *e)
