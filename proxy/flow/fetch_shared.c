@@ -14,6 +14,13 @@ static uint64_t lease_ms(const struct route *r)
     return ms < LEASE_MIN_MS ? LEASE_MIN_MS : ms > LEASE_MAX_MS ? LEASE_MAX_MS : ms;
 }
 
+/* Behind another instance's fetch a request waits no longer than behind one of this instance. */
+static mono_ms wait_end_ms(const struct fetch *f)
+{
+    uint64_t lease = lease_ms(f->l.route), wait = f->w->config->cache.wait_timeout_ms;
+    return mono_now_ms() + (wait && wait < lease ? wait : lease);
+}
+
 /* Below 0 where that was before the clock began. */
 static int64_t expires_ms(const struct entry *e)
 {
@@ -47,11 +54,13 @@ static void on_done(void *arg, enum object_result result, struct entry *e,
 static bool ask(struct fetch *f, const struct cache_key *key)
 {
     const struct route *r = f->l.route;
+    mono_ms now = mono_now_ms();
     struct object_get_start s = {.route = r,
                                  .key = key,
                                  .began = flight_began(f->flight),
                                  .wants_lease = r->is_fleet_coalesced,
                                  .lease_ms = lease_ms(r),
+                                 .wait_ms = f->wait_end_ms > now ? f->wait_end_ms - now : 0,
                                  .is_good = is_good,
                                  .on_done = on_done,
                                  .arg = f};
@@ -114,6 +123,7 @@ bool fetch_ask_shared(struct fetch *f, const struct fetch_start *s)
     f->pending = *x;
     f->pending.head.p = head;
     f->pending.body = span_of(f->request_body, f->request_body_len);
+    f->wait_end_ms = wait_end_ms(f);
     if (ask(f, flight_key(f->flight)))
         return true;
     free(head);

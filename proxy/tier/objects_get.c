@@ -88,7 +88,7 @@ static bool ask(struct object_get *g)
     return !object.failed && !lease.failed && script_send(o->link, &c);
 }
 
-/* The lease has ended, or it is time not to wait any longer. */
+/* The lease has ended, or it has been waited for long enough. */
 static void ask_again(struct object_get *g)
 {
     g->is_waiting = g->has_token = g->wants_only_lease = false;
@@ -130,7 +130,7 @@ static void wait_for_lease(struct object_get *g)
         return;
     }
     g->is_waiting = g->has_waited = true;
-    timer_start(g->timer, g->is_woken ? 0 : g->s.lease_ms);
+    timer_start(g->timer, g->is_woken ? 0 : g->s.wait_ms);
     g->s.on_done(g->s.arg, OBJECT_WAIT, NULL, NULL); /* which may cancel it */
 }
 

@@ -36,7 +36,8 @@ struct object_get_start {
     const struct cache_key *key; /* copied */
     uint64_t began;              /* local number of the last invalidation: flight_began() */
     bool wants_lease;
-    uint64_t lease_ms; /* how long it is held, and waited for, at most */
+    uint64_t lease_ms; /* how long it is held, at most */
+    uint64_t wait_ms;  /* how long another's is waited for, at most */
     struct tier_stamp stamp;
     /* Is what Redis has good enough for who asks? If not it is a miss, and a lease is asked for as
      * if it had nothing. */
