@@ -34,6 +34,15 @@ static bool is_newer(const struct entry *e, const struct entry *old)
     return expires_ms(e) >= expires_ms(old) + (half < NEWER_MS ? half : NEWER_MS);
 }
 
+/* A TTL that control has set here holds for what is stored here from then on. */
+static bool obeys_switch(const struct fetch *f, const struct entry *e)
+{
+    const struct route_switch *s = &f->w->shared->switches[f->l.route->index];
+    bool is_switched =
+        !f->l.route->fresh.is_http && atomic_load_explicit(&s->has_ttl, memory_order_relaxed);
+    return !is_switched || e->lifetime_ms <= s->ttl_ms;
+}
+
 static bool is_good(void *arg, const struct entry *e)
 {
     const struct fetch *f = arg;
@@ -43,8 +52,8 @@ static bool is_good(void *arg, const struct entry *e)
         return !f->found_vary && k->text.len == k->primary_len;
     enum entry_use use = entry_use_at(e, now);
     bool is_usable = use == ENTRY_FRESH || (use == ENTRY_STALE_WHILE && !f->is_refresh);
-    return e->kind == ENTRY_RESPONSE && is_usable && (!f->old || is_newer(e, f->old)) &&
-           lookup_knows_origin(f->request, e) &&
+    return e->kind == ENTRY_RESPONSE && is_usable && obeys_switch(f, e) &&
+           (!f->old || is_newer(e, f->old)) && lookup_knows_origin(f->request, e) &&
            (f->is_refresh || lookup_may_reuse(f->l.route, f->request, e, now));
 }
 
