@@ -14,11 +14,12 @@ static uint64_t lease_ms(const struct route *r)
     return ms < LEASE_MIN_MS ? LEASE_MIN_MS : ms > LEASE_MAX_MS ? LEASE_MAX_MS : ms;
 }
 
-/* Behind another instance's fetch a request waits no longer than behind one of this instance. */
+/* Half as long as a request waits behind one of this instance: those behind this one shall still
+ * get what it fetches then. */
 static mono_ms wait_end_ms(const struct fetch *f)
 {
     uint64_t lease = lease_ms(f->l.route), wait = f->w->config->cache.wait_timeout_ms;
-    return mono_now_ms() + (wait && wait < lease ? wait : lease);
+    return mono_now_ms() + (wait && wait / 2 < lease ? wait / 2 : lease);
 }
 
 /* Below 0 where that was before the clock began. */

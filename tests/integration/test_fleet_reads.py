@@ -15,7 +15,7 @@ from support.larder import DEADLINE_S, Larder, wait_until
 from support.redis import RedisServer
 from support.script import Reply, Script, Site, dated
 
-WAIT_S = 1.0
+WAIT_S = 3.0
 ROUTES = [
     {"name": "plain", "match": "GET /plain/*", "ttl": "1h"},
     {"name": "slow", "match": "GET /slow/*", "ttl": "1h", "coalesce": "fleet"},
@@ -353,7 +353,7 @@ def test_the_lease_of_a_dead_one_holds_a_request_no_longer_than_a_wait_may_take(
     took = time.monotonic() - began
     gate.set()
     assert answer.status == 200
-    assert WAIT_S * 0.9 < took < WAIT_S + 1, took
+    assert WAIT_S / 2 <= took < WAIT_S, took
     assert pair.redis_stats(1)["leases_expired"] == 1
     with pytest.raises(Exception):
         dead.result()
