@@ -235,6 +235,7 @@ static void end_cancelled(struct object_get *g, enum redis_result result,
 {
     bool is_led = span_eq(redis_reply_text(redis_reply_at(r, 1)), SPAN_LIT("lead"));
     g->lease.is_held = g->has_token && (result == REDIS_OK ? is_led : result != REDIS_ERROR);
+    g->o->releasing--;
     objects_release(g->o, &g->lease);
     free(g);
 }
@@ -306,6 +307,7 @@ void objects_get_cancel(struct object_get *g)
     end_sleeper(g);
     list_remove(&g->link);
     g->is_cancelled = true; /* its reply frees it */
+    g->o->releasing++;      /* it may bring a lease */
 }
 
 void objects_drop_gets(struct objects *o)

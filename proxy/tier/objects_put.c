@@ -163,6 +163,14 @@ void objects_put(struct objects *o, const struct route *r, struct entry *e,
     objects_pump(o);
 }
 
+static void on_released(void *arg, enum redis_result result, const struct redis_reply *r)
+{
+    struct objects *o = arg;
+    (void)result; /* if not, it runs out */
+    (void)r;
+    o->releasing--;
+}
+
 void objects_release(struct objects *o, const struct object_lease *l)
 {
     char block[OBJECT_KEY_MAX];
@@ -180,14 +188,15 @@ void objects_release(struct objects *o, const struct object_lease *l)
                             .key_count = array_len(keys),
                             .args = args,
                             .arg_count = array_len(args),
-                            .timeout_ms = WRITE_TIMEOUT_MS};
-    if (!key.failed)
-        (void)script_send(o->link, &c); /* if not, it runs out */
+                            .on_reply = on_released,
+                            .arg = o};
+    if (!key.failed && script_send(o->link, &c))
+        o->releasing++;
 }
 
 bool objects_are_writing(const struct objects *o)
 {
-    return o->writing > 0 || (o->queued > 0 && redis_link_is_up(o->link));
+    return o->writing > 0 || o->releasing > 0 || (o->queued > 0 && redis_link_is_up(o->link));
 }
 
 void objects_drop_writes(struct objects *o)

@@ -359,6 +359,29 @@ def test_the_lease_of_a_dead_one_holds_a_request_no_longer_than_a_wait_may_take(
         dead.result()
 
 
+@pytest.mark.parametrize("how", ["fails", "may not be stored", "is taken down"])
+def test_who_waits_for_what_does_not_come_is_told_so_at_once(pair_factory, how):
+    pair = pair_factory(more={"cache": {"wait_timeout": "1m"}})
+    gate = threading.Event()
+    first = {"fails": Reply(gate=gate, is_closed=True), "is taken down": Reply(gate=gate),
+             "may not be stored": Reply([("Set-Cookie", "a=b")], gate=gate)}[how]
+    path = pair.path(first, Reply(), under="/slow")
+    larder = pair.sites[0].larder
+    with socket.create_connection(("127.0.0.1", larder.public_port)) as client:
+        client.sendall(f"GET {path} HTTP/1.1\r\nHost: site\r\n\r\n".encode())
+        wait_until(lambda: pair.asked(path))
+        pending = pair.sites[1].start(path)
+        wait_until(lambda: pair.redis_stats(1)["leases_waited"] == 1)
+    larder.wait_for_counter("totals.clients_gone", 1)
+    if how == "is taken down":
+        larder.process.terminate()
+        assert larder.process.wait(DEADLINE_S) == 0
+    gate.set()
+    answer = pending.result()
+    assert answer.status == 200 and answer.body == b"answer 2"
+    assert pair.redis_stats(1)["leases_expired"] == 0
+
+
 def test_one_fetch_answers_those_who_wait_at_both(pair_factory):
     pair = pair_factory(more={"cache": {"wait_timeout": "1m"}})
     gate = threading.Event()

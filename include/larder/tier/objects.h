@@ -58,7 +58,7 @@ void objects_put(struct objects *o, const struct route *r, struct entry *e,
                  const struct tier_stamp *stamp, const struct object_lease *l);
 /* There is nothing to store: whoever waits fetches for himself. */
 void objects_release(struct objects *o, const struct object_lease *l);
-/* Is something being written, or about to be? Not where Redis is away. */
+/* Is something being written, or about to be, or a lease given back? Not where Redis is away. */
 bool objects_are_writing(const struct objects *o);
 
 /* Adds the time of reads, from asking to the reply. Any thread. */
