@@ -195,7 +195,8 @@ static void on_hit(struct object_get *g, const struct redis_reply *r)
         if (ask(g))
             return;
     }
-    tally(e ? &c->hits : &c->misses, 1);
+    if (!e || e->kind == ENTRY_RESPONSE) /* a marker is no answer: that is read next */
+        tally(e ? &c->hits : &c->misses, 1);
     if (e && g->has_waited && g->is_woken)
         tally(&c->leases_filled, 1);
     done(g, e ? OBJECT_HIT : OBJECT_MISS, e);

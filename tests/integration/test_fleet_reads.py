@@ -238,11 +238,14 @@ def test_a_post_is_found_by_its_body(pair):
 def test_each_variant_is_found_by_whom_it_is_for(pair):
     path = pair.path(Reply([("Cache-Control", "max-age=60"), ("Vary", "Accept-Language")]))
     bodies = {lang: pair.fill(path, [("Accept-Language", lang)]).body for lang in ("de", "fr")}
+    before = pair.redis_stats(1)
     for lang in ("fr", "de", "fr"):
         answer = pair.then(path, [("Accept-Language", lang)])
         assert answer.is_hit and answer.body == bodies[lang]
     assert not pair.then(path, [("Accept-Language", "it")]).is_hit
     assert pair.asked(path) == 3
+    now = pair.redis_stats(1)
+    assert [now[k] - before[k] for k in ("hits", "misses")] == [2, 1], "that it varies is no answer"
 
 
 def test_names_that_change_are_known_to_both(pair):
