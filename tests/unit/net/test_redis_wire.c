@@ -410,36 +410,60 @@ static void a_line_has_a_limit_of_its_own(void **state)
     }
 }
 
-static bool refuse_auth(struct fake *f, const char *line)
+static const char *refusal;
+
+static bool refuse(struct fake *f, const char *line)
 {
-    if (strncmp(line, "AUTH", 4) != 0)
-        return false;
-    fake_say(f, "-ERR unknown command 'AUTH', with args beginning with: 'sesame'\r\n");
+    (void)line;
+    fake_say(f, refusal);
     return true;
 }
 
-static void a_password_is_never_repeated(void **state)
+/* What the log says where a server answers the first command with <said>. */
+static void read_log(const char *said, const char *password, char *log, size_t room)
 {
     static struct trial t;
     struct fake f;
-    char log[4096] = "";
     int saved = dup(2), ends[2];
-    (void)state;
+    ssize_t n;
     assert_int_equal(pipe(ends), 0);
     start(&t, &f);
-    f.on_command = refuse_auth;
-    t.config.password = SPAN_LIT("sesame");
+    refusal = said;
+    f.on_command = refuse;
+    t.config.password = span_str(password);
     trial_connect(&t);
     dup2(ends[1], 2);
     WAIT_FOR(&t, redis_figures(t.redis)->connect_failures == 1);
     dup2(saved, 2);
-    assert_true(read(ends[0], log, sizeof(log) - 1) > 0);
-    assert_non_null(strstr(log, "refused AUTH (ERR)"));
-    assert_null(strstr(log, "sesame"));
+    assert_true((n = read(ends[0], log, room - 1)) > 0);
+    log[n] = '\0';
     close(saved);
     close(ends[0]);
     close(ends[1]);
     end(&t, &f);
+}
+
+static void a_password_is_never_repeated(void **state)
+{
+    char log[4096];
+    (void)state;
+    read_log("-ERR unknown command 'AUTH', with args beginning with: 'sesame'\r\n", "sesame", log,
+             sizeof(log));
+    assert_non_null(strstr(log, "refused AUTH (ERR)"));
+    assert_null(strstr(log, "sesame"));
+}
+
+static void a_server_that_takes_nobody_is_quoted(void **state)
+{
+    static const char *const said[] = {"-DENIED Redis is running in protected mode\r\n",
+                                       "-ERR max number of clients reached\r\n"};
+    static const char *const passwords[] = {"", "sesame"};
+    char log[4096];
+    (void)state;
+    for (size_t i = 0; i < array_len(said) * array_len(passwords); i++) {
+        read_log(said[i / 2], passwords[i % 2], log, sizeof(log));
+        assert_non_null(strstr(log, i / 2 ? "max number of clients" : "protected mode"));
+    }
 }
 
 int main(void)
@@ -461,6 +485,7 @@ int main(void)
         cmocka_unit_test(a_reply_has_a_limit),
         cmocka_unit_test(a_line_has_a_limit_of_its_own),
         cmocka_unit_test(a_password_is_never_repeated),
+        cmocka_unit_test(a_server_that_takes_nobody_is_quoted),
     };
     signal(SIGPIPE, SIG_IGN);
     return cmocka_run_group_tests(tests, NULL, NULL);
