@@ -139,11 +139,12 @@ void objects_put(struct objects *o, const struct route *r, struct entry *e,
 {
     bool is_full =
         o->queued >= o->redis->queue_max || o->queued_bytes + e->bytes > o->redis->queue_bytes;
-    bool is_wanted = stamp->is_valid && !is_full;
+    bool is_too_large = e->body.len > o->redis->max_object_bytes;
+    bool is_wanted = stamp->is_valid && !is_too_large && !is_full;
     struct object_put *p = is_wanted ? calloc(1, sizeof(*p)) : NULL;
     if (!p) {
         if (stamp->is_valid)
-            tally(&o->counters->queue_drops, 1);
+            tally(is_too_large ? &o->counters->too_large : &o->counters->queue_drops, 1);
         if (l)
             objects_release(o, l);
         return;

@@ -399,6 +399,16 @@ def test_one_fetch_answers_those_who_wait_at_both(pair_factory):
     assert pair.asked(path) == 1
 
 
+def test_an_answer_that_is_too_large_is_called_so_and_keeps_nobody_waiting(pair_factory):
+    pair = pair_factory(max_object_bytes="1MiB", queue_bytes="1MiB")
+    path = pair.path(Reply(body=b"x" * 3000000), under="/slow")
+    pair.sites[0].ask(path)
+    stats = pair.redis_stats(0)
+    assert (stats["too_large"], stats["queue_drops"]) == (1, 0)
+    assert pair.then(path).status == 200 and pair.asked(path) == 2
+    assert pair.redis_stats(1)["leases_waited"] == 0
+
+
 # --- what is read anew, and what is switched ---
 
 def test_refreshes_bring_something_newer_or_ask_the_app(pair):
