@@ -294,6 +294,30 @@ static void late_replies_open_the_breaker_and_a_ping_closes_it(void **state)
     end(&t, &f);
 }
 
+/* A loop that was busy elsewhere sees its timer first. */
+static void a_reply_that_has_come_is_not_late(void **state)
+{
+    static struct trial t;
+    struct fake f;
+    (void)state;
+    start(&t, &f);
+    t.config.command_timeout_ms = 20;
+    trial_connect(&t);
+    WAIT_FOR(&t, t.ups == 1);
+    for (unsigned i = 0; i < 8; i++) {
+        f.last[0] = '\0';
+        assert_true(send_line(&t, 0, "ECHO a"));
+        WAIT_FOR(&t, f.last[0] && evbuffer_get_length(bufferevent_get_output(f.bev)) == 0);
+        assert_int_equal(t.answer_count, i);
+        for (mono_ms busy = mono_now_ms() + 40; mono_now_ms() < busy;)
+            continue;
+        WAIT_FOR(&t, t.answer_count == i + 1);
+        assert_int_equal(t.answers[i].result, REDIS_OK);
+    }
+    assert_int_equal(redis_figures(t.redis)->breaker_opened, 0);
+    end(&t, &f);
+}
+
 static void a_connection_that_stays_silent_is_given_up(void **state)
 {
     static struct trial t;
@@ -479,6 +503,7 @@ int main(void)
         cmocka_unit_test(a_master_that_has_become_a_replica_is_left),
         cmocka_unit_test(a_greeting_that_nobody_answers_has_an_end),
         cmocka_unit_test(late_replies_open_the_breaker_and_a_ping_closes_it),
+        cmocka_unit_test(a_reply_that_has_come_is_not_late),
         cmocka_unit_test(a_connection_that_stays_silent_is_given_up),
         cmocka_unit_test(an_idle_connection_without_a_pong_is_given_up),
         cmocka_unit_test(what_waits_to_be_sent_has_a_limit),
