@@ -115,7 +115,8 @@ static void on_done(void *arg, enum object_result result, struct entry *e,
         fetch_free(f);
         return;
     }
-    f->found_vary = e;
+    if (e)
+        f->found_vary = e; /* and kept, where Redis has not the variant */
     if (!e || !ask_for_variant(f))
         begin_pending(f);
 }

@@ -248,6 +248,17 @@ def test_each_variant_is_found_by_whom_it_is_for(pair):
     assert [now[k] - before[k] for k in ("hits", "misses")] == [2, 1], "that it varies is no answer"
 
 
+def test_a_variant_that_redis_has_not_is_asked_for_by_the_names_that_it_knows(pair):
+    """Those of the marker are kept, though the answer names others (and nothing leaks)."""
+    def vary(names):
+        return Reply([("Cache-Control", "max-age=60"), ("Vary", names)])
+    path = pair.path(vary("X-A"), vary("X-B"))
+    pair.fill(path, [("X-A", "1")])
+    assert pair.then(path, [("X-A", "2")]).body == b"answer 2"
+    assert pair.then(path, [("X-A", "2")]).body == b"answer 2"
+    assert pair.then(path, [("X-A", "3")]).body == b"answer 3"
+
+
 def test_names_that_change_are_known_to_both(pair):
     def vary(names):
         return Reply([("Cache-Control", "max-age=60"), ("Vary", names)])
