@@ -93,17 +93,24 @@ static bool parse_server(struct span s, enum scheme scheme, struct address *ret)
     return !text.failed && address_parse(buf_span(&text), false, ret);
 }
 
+/* What stands before the @ is not for messages. */
+static bool has_credentials(struct reading *r, const struct json *j, const char *members)
+{
+    if (!j->text.len || !memchr(j->text.p, '@', j->text.len))
+        return false;
+    reading_fail(r, j, "an address holds no credentials; write %s", members);
+    return true;
+}
+
 static void read_address(struct reading *r, const struct json *j, struct redis_reading *w)
 {
     struct redis_config *c = &w->redis;
     struct quoted q;
     struct span s = j->text, database = {0};
     if (c->server_count == CONFIG_SERVERS_MAX)
-        return;                             /* said already */
-    if (s.len && memchr(s.p, '@', s.len)) { /* what stands before it is not for messages */
-        reading_fail(r, j, "an address holds no credentials; write \"user\" and \"password\"");
+        return; /* said already */
+    if (has_credentials(r, j, "\"user\" and \"password\""))
         return;
-    }
     enum scheme scheme = j->type == JSON_STRING ? take_scheme(&s) : SCHEME_NONE;
     if (scheme != SCHEME_NONE)
         s = span_split(s, '/', &database);
@@ -162,6 +169,8 @@ static void read_sentinels(struct reading *r, const struct json *j, void *into)
     }
     for (const struct json *s = j->first; s; s = s->next) {
         struct address *a = &c->sentinel[c->sentinel_count];
+        if (has_credentials(r, s, "\"sentinel_user\" and \"sentinel_password\""))
+            continue;
         if (s->type == JSON_STRING && address_parse(s->text, false, a) && a->port != 0)
             c->sentinel_count++;
         else

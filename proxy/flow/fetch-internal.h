@@ -36,6 +36,7 @@ struct fetch {
     /* where other instances may have it */
     struct object_get *get;          /* Redis is being asked; then there is no exchange yet */
     struct exchange_request pending; /* ... and this is what it will be; its head is owned */
+    mono_ms wait_end_ms;             /* another instance's fetch is waited for until then */
     struct entry *found_vary;        /* the VARY marker that Redis has */
     struct object_lease lease;       /* of a fetch for all instances */
     struct tier_stamp stamp;         /* what was known of Redis when the upstream was asked */

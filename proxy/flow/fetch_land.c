@@ -251,8 +251,9 @@ static void land(struct fetch *f, const struct landing *l, mono_ms now)
     unsigned count_stored = is_stored ? 1u + (l->marker != NULL) + (l->alias != NULL) : 0;
     if (!is_stored)
         fetch_note_failed_refresh(f);
-    bool is_for_all = l->is_found || (!l->is_alone && !is_for_one(f) &&
-                                      (!is_stored || entry_is_shareable(l->entry)));
+    bool is_for_all =
+        !l->is_alone &&
+        (l->is_found || (!is_for_one(f) && (!is_stored || entry_is_shareable(l->entry))));
     enum err_code stored = store_land(f->w->store, take(f->flight), is_for_all ? &r : &own, entries,
                                       count_stored, now);
     count_landed(f, &l->judged, stored);
@@ -306,6 +307,7 @@ void fetch_land_found(struct fetch *f, struct entry *e)
         v.key = e->key;
         v.over_ms = entry_over_ms(marker);
         l.marker = v.names.failed ? NULL : vary_marker(f, &v, e, now);
+        l.is_alone = !l.marker; /* no memory: others could not tell whose variant it is */
     }
     if (l.marker)
         l.alias =

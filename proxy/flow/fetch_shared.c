@@ -14,17 +14,36 @@ static uint64_t lease_ms(const struct route *r)
     return ms < LEASE_MIN_MS ? LEASE_MIN_MS : ms > LEASE_MAX_MS ? LEASE_MAX_MS : ms;
 }
 
+/* Half as long as a request waits behind one of this instance: those behind this one shall still
+ * get what it fetches then. */
+static mono_ms wait_end_ms(const struct fetch *f)
+{
+    uint64_t lease = lease_ms(f->l.route), wait = f->w->config->cache.wait_timeout_ms;
+    return mono_now_ms() + (wait && wait / 2 < lease ? wait / 2 : lease);
+}
+
+/* Below 0 where that was before the clock began. */
 static int64_t expires_ms(const struct entry *e)
 {
-    return (int64_t)(e->stored_mono_ms + e->lifetime_ms - e->overdue_ms);
+    return (int64_t)(e->stored_mono_ms + e->lifetime_ms) - (int64_t)e->overdue_ms;
 }
 
 /* Not the one that is held, which came back: its times are off by the clocks and the way. What was
  * invalidated softly does not come back. */
 static bool is_newer(const struct entry *e, const struct entry *old)
 {
-    int64_t half = (int64_t)(e->lifetime_ms / 2), least = half < NEWER_MS ? half : NEWER_MS;
-    return atomic_load(&old->soft_ms) || expires_ms(e) - expires_ms(old) >= least;
+    int64_t half = (int64_t)(e->lifetime_ms / 2);
+    int64_t least = half < NEWER_MS ? half : NEWER_MS;
+    return atomic_load(&old->soft_ms) || expires_ms(e) >= expires_ms(old) + least;
+}
+
+/* A TTL that control has set here holds for what is stored here from then on. */
+static bool obeys_switch(const struct fetch *f, const struct entry *e)
+{
+    const struct route_switch *s = &f->w->shared->switches[f->l.route->index];
+    bool is_switched =
+        !f->l.route->fresh.is_http && atomic_load_explicit(&s->has_ttl, memory_order_relaxed);
+    return !is_switched || e->lifetime_ms <= s->ttl_ms;
 }
 
 static bool is_good(void *arg, const struct entry *e)
@@ -36,8 +55,8 @@ static bool is_good(void *arg, const struct entry *e)
         return !f->found_vary && k->text.len == k->primary_len;
     enum entry_use use = entry_use_at(e, now);
     bool is_usable = use == ENTRY_FRESH || (use == ENTRY_STALE_WHILE && !f->is_refresh);
-    return e->kind == ENTRY_RESPONSE && is_usable && (!f->old || is_newer(e, f->old)) &&
-           lookup_knows_origin(f->request, e) &&
+    return e->kind == ENTRY_RESPONSE && is_usable && obeys_switch(f, e) &&
+           (!f->old || is_newer(e, f->old)) && lookup_knows_origin(f->request, e) &&
            (f->is_refresh || lookup_may_reuse(f->l.route, f->request, e, now));
 }
 
@@ -47,11 +66,13 @@ static void on_done(void *arg, enum object_result result, struct entry *e,
 static bool ask(struct fetch *f, const struct cache_key *key)
 {
     const struct route *r = f->l.route;
+    mono_ms now = mono_now_ms();
     struct object_get_start s = {.route = r,
                                  .key = key,
                                  .began = flight_began(f->flight),
                                  .wants_lease = r->is_fleet_coalesced,
                                  .lease_ms = lease_ms(r),
+                                 .wait_ms = f->wait_end_ms > now ? f->wait_end_ms - now : 0,
                                  .is_good = is_good,
                                  .on_done = on_done,
                                  .arg = f};
@@ -97,7 +118,7 @@ static void on_done(void *arg, enum object_result result, struct entry *e,
         return;
     }
     if (e)
-        f->found_vary = e;
+        f->found_vary = e; /* and kept, where Redis has not the variant */
     if (!e || !ask_for_variant(f))
         begin_pending(f);
 }
@@ -115,6 +136,7 @@ bool fetch_ask_shared(struct fetch *f, const struct fetch_start *s)
     f->pending = *x;
     f->pending.head.p = head;
     f->pending.body = span_of(f->request_body, f->request_body_len);
+    f->wait_end_ms = wait_end_ms(f);
     if (ask(f, flight_key(f->flight)))
         return true;
     free(head);

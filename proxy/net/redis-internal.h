@@ -155,7 +155,8 @@ struct redis_link {
 
     enum breaker_state breaker;
     unsigned late_in_row;
-    mono_ms probe_at;
+    mono_ms probe_at;    /* of an open breaker: when the next PING is sent, if none is waited for */
+    mono_ms probe_asked; /* when the one that is waited for was; 0: none is */
 
     enum redis_fault drop_fault; /* not FAULT_NONE: to be closed in the loop's next turn */
     char drop_why[160];

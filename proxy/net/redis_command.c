@@ -140,6 +140,7 @@ void link_close_breaker(struct redis_link *l)
     if (l->breaker == BREAKER_CLOSED)
         return;
     l->breaker = BREAKER_CLOSED;
+    l->probe_asked = 0;
     if (--l->redis->figures.breakers_open == 0 && l->state == LINK_UP)
         log_info("redis %s: it answers in time again", l->target.name);
 }
@@ -177,7 +178,9 @@ static void on_probe(void *arg, enum redis_result result, const struct redis_rep
     struct redis_link *l = arg;
     (void)result; /* an error is an answer, too */
     (void)r;
-    if (mono_now_ms() <= l->probe_at - REDIS_PROBE_MS + l->redis->config->command_timeout_ms)
+    mono_ms asked = l->probe_asked;
+    l->probe_asked = 0;
+    if (mono_now_ms() <= asked + l->redis->config->command_timeout_ms)
         link_close_breaker(l);
 }
 
@@ -205,7 +208,9 @@ static void ping_if_due(struct redis_link *l, mono_ms now)
     mono_ms idle_at = idle_end(l);
     if (l->breaker == BREAKER_OPEN && l->probe_at <= now) {
         l->probe_at = now + REDIS_PROBE_MS;
-        (void)link_ping(l, timeout_ms + grace_ms(l), on_probe); /* no memory: the next one */
+        /* one at a time, or the answer to one could pass for the next one's; no memory: then */
+        if (!l->probe_asked && link_ping(l, timeout_ms + grace_ms(l), on_probe))
+            l->probe_asked = now;
     } else if (idle_at && idle_at <= now && !link_ping(l, timeout_ms + REDIS_PING_GRACE_MS, NULL)) {
         l->heard = now; /* no memory: later */
     }

@@ -14,13 +14,26 @@ static void quote(struct span s, char *out, size_t room)
     out[n] = '\0';
 }
 
+/* What a server that takes no connection says to the first command, whatever that is. */
+static bool is_turned_away(struct redis_link *l, const struct redis_reply *r)
+{
+    struct span said = redis_reply_text(r);
+    char text[100];
+    if (!span_starts_with(said, SPAN_LIT("DENIED ")) &&
+        !span_starts_with(said, SPAN_LIT("ERR max number of clients")))
+        return false;
+    quote(said, text, sizeof(text));
+    link_close(l, FAULT_LOGIN, "it takes no connection: %s", text);
+    return true;
+}
+
 /* Only the code of an error: a server that does not know AUTH repeats its arguments. */
 static void on_auth(void *arg, enum redis_result result, const struct redis_reply *r)
 {
     struct redis_link *l = arg;
     struct span rest;
     char code[24];
-    if (result != REDIS_ERROR)
+    if (result != REDIS_ERROR || is_turned_away(l, r))
         return;
     quote(span_split(redis_reply_text(r), ' ', &rest), code, sizeof(code));
     if (l->target.kind == TARGET_SENTINEL)
@@ -32,6 +45,13 @@ static void on_auth(void *arg, enum redis_result result, const struct redis_repl
         link_close(l, FAULT_LOGIN,
                    "it refused AUTH (%s); \"user\" and \"password\" must be those that it knows",
                    code);
+}
+
+/* A convenience: refused is no matter. */
+static void on_named(void *arg, enum redis_result result, const struct redis_reply *r)
+{
+    if (result == REDIS_ERROR)
+        (void)is_turned_away(arg, r);
 }
 
 static void on_select(void *arg, enum redis_result result, const struct redis_reply *r)
@@ -136,7 +156,7 @@ bool link_greet(struct redis_link *l)
         return greet_sentinel(l);
     return say_auth(l, c->user, c->password) &&
            (c->database == 0 || link_say(l, select, 2, 0, on_select)) &&
-           link_say(l, name, 3, 0, NULL) && /* a convenience: refused is no matter */
+           link_say(l, name, 3, 0, on_named) &&
            (l->redis->is_sentinel || link_say(l, role, 1, 0, on_role)) &&
            link_say(l, ping, 1, 0, on_ready);
 }

@@ -9,6 +9,7 @@
 #include <larder/net/loop.h>
 
 #include <errno.h>
+#include <event2/buffer.h>
 #include <event2/bufferevent.h>
 #include <event2/bufferevent_ssl.h>
 #include <event2/event.h>
@@ -337,6 +338,8 @@ static void on_due(struct redis_link *l, mono_ms now)
         return;
     case LINK_UP:
         l->due = 0;
+        if (evbuffer_get_length(bufferevent_get_input(l->bev)) > 0)
+            link_read(l); /* this loop was busy: what has come is not late */
         now = link_check(l, now);
         if (l->state == LINK_UP && !l->is_dead)
             link_set_due(l, now);

@@ -22,6 +22,7 @@ struct objects {
     struct list gets;         /* reads that somebody waits for */
     struct list queue;        /* writes whose turn has not come */
     unsigned queued, writing; /* waiting, and under way */
+    unsigned releasing;       /* leases that are being given back */
     uint64_t queued_bytes;
     struct timer *again; /* the queue waits, and no reply will come that moves it on */
     struct hist read_time;

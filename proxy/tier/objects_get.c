@@ -88,7 +88,7 @@ static bool ask(struct object_get *g)
     return !object.failed && !lease.failed && script_send(o->link, &c);
 }
 
-/* The lease has ended, or it is time not to wait any longer. */
+/* The lease has ended, or it has been waited for long enough. */
 static void ask_again(struct object_get *g)
 {
     g->is_waiting = g->has_token = g->wants_only_lease = false;
@@ -130,7 +130,7 @@ static void wait_for_lease(struct object_get *g)
         return;
     }
     g->is_waiting = g->has_waited = true;
-    timer_start(g->timer, g->is_woken ? 0 : g->s.lease_ms);
+    timer_start(g->timer, g->is_woken ? 0 : g->s.wait_ms);
     g->s.on_done(g->s.arg, OBJECT_WAIT, NULL, NULL); /* which may cancel it */
 }
 
@@ -195,7 +195,8 @@ static void on_hit(struct object_get *g, const struct redis_reply *r)
         if (ask(g))
             return;
     }
-    tally(e ? &c->hits : &c->misses, 1);
+    if (!e || e->kind == ENTRY_RESPONSE) /* a marker is no answer: that is read next */
+        tally(e ? &c->hits : &c->misses, 1);
     if (e && g->has_waited && g->is_woken)
         tally(&c->leases_filled, 1);
     done(g, e ? OBJECT_HIT : OBJECT_MISS, e);
@@ -235,6 +236,7 @@ static void end_cancelled(struct object_get *g, enum redis_result result,
 {
     bool is_led = span_eq(redis_reply_text(redis_reply_at(r, 1)), SPAN_LIT("lead"));
     g->lease.is_held = g->has_token && (result == REDIS_OK ? is_led : result != REDIS_ERROR);
+    g->o->releasing--;
     objects_release(g->o, &g->lease);
     free(g);
 }
@@ -306,6 +308,7 @@ void objects_get_cancel(struct object_get *g)
     end_sleeper(g);
     list_remove(&g->link);
     g->is_cancelled = true; /* its reply frees it */
+    g->o->releasing++;      /* it may bring a lease */
 }
 
 void objects_drop_gets(struct objects *o)

@@ -138,11 +138,12 @@ void objects_put(struct objects *o, const struct route *r, struct entry *e,
 {
     bool is_full =
         o->queued >= o->redis->queue_max || o->queued_bytes + e->bytes > o->redis->queue_bytes;
-    bool is_wanted = stamp->is_valid && !is_full;
+    bool is_too_large = e->body.len > o->redis->max_object_bytes;
+    bool is_wanted = stamp->is_valid && !is_too_large && !is_full;
     struct object_put *p = is_wanted ? calloc(1, sizeof(*p)) : NULL;
     if (!p) {
         if (stamp->is_valid)
-            tally(&o->counters->queue_drops, 1);
+            tally(is_too_large ? &o->counters->too_large : &o->counters->queue_drops, 1);
         if (l)
             objects_release(o, l);
         return;
@@ -162,6 +163,14 @@ void objects_put(struct objects *o, const struct route *r, struct entry *e,
     objects_pump(o);
 }
 
+static void on_released(void *arg, enum redis_result result, const struct redis_reply *r)
+{
+    struct objects *o = arg;
+    (void)result; /* if not, it runs out */
+    (void)r;
+    o->releasing--;
+}
+
 void objects_release(struct objects *o, const struct object_lease *l)
 {
     char block[OBJECT_KEY_MAX];
@@ -179,14 +188,15 @@ void objects_release(struct objects *o, const struct object_lease *l)
                             .key_count = array_len(keys),
                             .args = args,
                             .arg_count = array_len(args),
-                            .timeout_ms = WRITE_TIMEOUT_MS};
-    if (!key.failed)
-        (void)script_send(o->link, &c); /* if not, it runs out */
+                            .on_reply = on_released,
+                            .arg = o};
+    if (!key.failed && script_send(o->link, &c))
+        o->releasing++;
 }
 
 bool objects_are_writing(const struct objects *o)
 {
-    return o->writing > 0 || (o->queued > 0 && redis_link_is_up(o->link));
+    return o->writing > 0 || o->releasing > 0 || (o->queued > 0 && redis_link_is_up(o->link));
 }
 
 void objects_drop_writes(struct objects *o)

@@ -36,7 +36,8 @@ struct object_get_start {
     const struct cache_key *key; /* copied */
     uint64_t began;              /* local number of the last invalidation: flight_began() */
     bool wants_lease;
-    uint64_t lease_ms; /* how long it is held, and waited for, at most */
+    uint64_t lease_ms; /* how long it is held, at most */
+    uint64_t wait_ms;  /* how long another's is waited for, at most */
     struct tier_stamp stamp;
     /* Is what Redis has good enough for who asks? If not it is a miss, and a lease is asked for as
      * if it had nothing. */
@@ -57,7 +58,7 @@ void objects_put(struct objects *o, const struct route *r, struct entry *e,
                  const struct tier_stamp *stamp, const struct object_lease *l);
 /* There is nothing to store: whoever waits fetches for himself. */
 void objects_release(struct objects *o, const struct object_lease *l);
-/* Is something being written, or about to be? Not where Redis is away. */
+/* Is something being written, or about to be, or a lease given back? Not where Redis is away. */
 bool objects_are_writing(const struct objects *o);
 
 /* Adds the time of reads, from asking to the reply. Any thread. */

@@ -65,6 +65,8 @@ static void each_mistake_has_its_place(void **state)
         {REDIS("{'sentinels':[],'master':'m'}"), "at $.redis.sentinels", "array of 1 to 32"},
         {REDIS("{'sentinels':'s:1','master':'m'}"), "at $.redis.sentinels", "array of 1 to 32"},
         {REDIS("{'sentinels':['s'],'master':'m'}"), "at $.redis.sentinels[0]", "no sentinel"},
+        {REDIS("{'sentinels':['u:hunter2@s:1'],'master':'m'}"), "at $.redis.sentinels[0]",
+         "no credentials"},
         {REDIS("{'server':'h:1','master':'m'}"), "at $.redis.master", "without \"sentinels\""},
         {REDIS("{'server':'h:1','sentinel_password':'p'}"), "at $.redis.sentinel_password",
          "without \"sentinels\""},

@@ -1,142 +1,7 @@
-/* Servers that do what a real one rarely does: a scripted one in the test's own loop says it. */
-#include "redis-test.h"
+/* What no good server says, and what a good one says too late or never. */
+#include "redis-fake-test.h"
 
 #include "../../../proxy/net/redis-internal.h"
-
-#include <event2/buffer.h>
-#include <event2/bufferevent.h>
-#include <event2/listener.h>
-
-struct fake {
-    struct evconnlistener *listener;
-    unsigned port;
-    struct bufferevent *bev; /* the connection; NULL: none */
-    unsigned connections, commands;
-    char last[256];                                       /* command, its words with spaces */
-    bool (*on_command)(struct fake *f, const char *line); /* false: answered as usual */
-    const char *role;
-    bool is_mute;
-    struct fake *other;
-};
-
-static void fake_say(struct fake *f, const char *text)
-{
-    bufferevent_write(f->bev, text, strlen(text));
-}
-
-static void fake_answer(struct fake *f, const char *line)
-{
-    f->commands++;
-    snprintf(f->last, sizeof(f->last), "%s", line);
-    if (f->is_mute || (f->on_command && f->on_command(f, line)))
-        return;
-    if (strcmp(line, "ROLE") == 0)
-        fake_say(f, f->role);
-    else
-        fake_say(f, strcmp(line, "PING") == 0 ? "+PONG\r\n" : "+OK\r\n");
-}
-
-/* One command off <in>, its words joined by spaces; false: not whole yet. */
-static bool read_command(struct evbuffer *in, char *line, size_t room)
-{
-    size_t len = evbuffer_get_length(in), used = 0;
-    const char *p = (const char *)evbuffer_pullup(in, -1), *at = p, *end = p + len;
-    line[0] = '\0';
-    if (!p || !memmem(at, len, "\r\n", 2))
-        return false;
-    assert_int_equal(*at, '*');
-    long words = strtol(at + 1, NULL, 10);
-    at = (const char *)memmem(at, len, "\r\n", 2) + 2;
-    for (long i = 0; i < words; i++) {
-        const char *eol = memmem(at, (size_t)(end - at), "\r\n", 2);
-        if (!eol)
-            return false;
-        size_t n = (size_t)strtol(at + 1, NULL, 10);
-        if ((size_t)(end - eol) < n + 4)
-            return false;
-        used += (size_t)snprintf(line + used, room - used, "%s%.*s", i ? " " : "", (int)n, eol + 2);
-        assert_true(used < room);
-        at = eol + 2 + n + 2;
-    }
-    evbuffer_drain(in, (size_t)(at - p));
-    return true;
-}
-
-static void fake_on_read(struct bufferevent *bev, void *arg)
-{
-    struct fake *f = arg;
-    char line[4096];
-    while (f->bev == bev && read_command(bufferevent_get_input(bev), line, sizeof(line)))
-        fake_answer(f, line);
-}
-
-static void fake_hang_up(struct fake *f)
-{
-    if (f->bev)
-        bufferevent_free(take(f->bev));
-}
-
-static void fake_on_event(struct bufferevent *bev, short what, void *arg)
-{
-    struct fake *f = arg;
-    (void)what;
-    if (f->bev == bev)
-        fake_hang_up(f);
-}
-
-static void fake_on_accept(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *sa,
-                           int len, void *arg)
-{
-    struct fake *f = arg;
-    (void)sa;
-    (void)len;
-    fake_hang_up(f);
-    f->connections++;
-    evutil_make_socket_nonblocking(fd);
-    f->bev = bufferevent_socket_new(evconnlistener_get_base(listener), fd,
-                                    BEV_OPT_CLOSE_ON_FREE | BEV_OPT_DEFER_CALLBACKS);
-    bufferevent_setcb(f->bev, fake_on_read, NULL, fake_on_event, f);
-    bufferevent_enable(f->bev, EV_READ | EV_WRITE);
-}
-
-static void fake_start(struct fake *f, struct trial *t)
-{
-    *f = (struct fake){.role = "*3\r\n$6\r\nmaster\r\n:0\r\n*0\r\n"};
-    int fd = listen_somewhere(&f->port);
-    evutil_make_socket_nonblocking(fd);
-    f->listener =
-        evconnlistener_new(loop_base(t->loop), fake_on_accept, f, LEV_OPT_CLOSE_ON_FREE, 16, fd);
-    assert_non_null(f->listener);
-}
-
-static void fake_stop(struct fake *f)
-{
-    fake_hang_up(f);
-    if (f->listener)
-        evconnlistener_free(take(f->listener));
-}
-
-/* A link to one fake server, up. */
-static void start(struct trial *t, struct fake *f)
-{
-    trial_init(t, 0);
-    fake_start(f, t);
-    t->config.server_count = 1;
-    t->config.server[0] = (struct address){"127.0.0.1", (uint16_t)f->port};
-}
-
-static void start_up(struct trial *t, struct fake *f)
-{
-    start(t, f);
-    trial_connect(t);
-    WAIT_FOR(t, t->ups == 1);
-}
-
-static void end(struct trial *t, struct fake *f)
-{
-    fake_stop(f);
-    trial_end(t);
-}
 
 static bool keep_silent(struct fake *f, const char *line)
 {
@@ -235,17 +100,6 @@ static void a_reply_may_come_byte_by_byte(void **state)
     assert_int_equal(t.answers[2].text_len, 0);
     assert_int_equal(t.downs, 0);
     end(&t, &f);
-}
-
-static bool say_moved(struct fake *f, const char *line)
-{
-    char text[64];
-    if (strncmp(line, "GET", 3) != 0)
-        return false;
-    snprintf(text, sizeof(text), "-MOVED 3999 %s:%u\r\n", f->other->is_mute ? "" : "127.0.0.1",
-             f->other->port);
-    fake_say(f, text);
-    return true;
 }
 
 static void moved_leads_to_another_server_as_long_as_that_is_there(void **state)
@@ -421,17 +275,46 @@ static void late_replies_open_the_breaker_and_a_ping_closes_it(void **state)
     assert_false(redis_link_is_up(t.link));
     assert_false(send_line(&t, 0, "ECHO a"));
     WAIT_FOR(&t, strcmp(f.last, "PING") == 0); /* not answered */
-    strcpy(f.last, "");
-    f.is_mute = false;
+    mono_ms asked = mono_now_ms();
+    unsigned commands = f.commands;
     fake_say(&f, "+1\r\n+2\r\n+3\r\n+4\r\n+5\r\n");
-    WAIT_FOR(&t, strcmp(f.last, "PING") == 0);
+    WAIT_FOR(&t, mono_now_ms() >= asked + REDIS_PROBE_MS); /* when another one would be due */
+    fake_say(&f, "+PONG\r\n");
+    WAIT_FOR(&t, f.commands > commands);
+    for (unsigned turns = 0; turns < 4; turns++)
+        event_base_loop(loop_base(t.loop), EVLOOP_NONBLOCK);
     assert_false(redis_link_is_up(t.link)); /* that was the first one's answer, too late */
     fake_say(&f, "+PONG\r\n");
+    f.is_mute = false;
     WAIT_FOR(&t, redis_link_is_up(t.link));
     assert_int_equal(figures->breakers_open, 0);
     assert_int_equal(figures->breaker_opened, 1);
     assert_int_equal(t.downs, 0);
     assert_int_equal(t.answer_count, 10); /* late replies were dropped */
+    end(&t, &f);
+}
+
+/* A loop that was busy elsewhere sees its timer first. */
+static void a_reply_that_has_come_is_not_late(void **state)
+{
+    static struct trial t;
+    struct fake f;
+    (void)state;
+    start(&t, &f);
+    t.config.command_timeout_ms = 20;
+    trial_connect(&t);
+    WAIT_FOR(&t, t.ups == 1);
+    for (unsigned i = 0; i < 8; i++) {
+        f.last[0] = '\0';
+        assert_true(send_line(&t, 0, "ECHO a"));
+        WAIT_FOR(&t, f.last[0] && evbuffer_get_length(bufferevent_get_output(f.bev)) == 0);
+        assert_int_equal(t.answer_count, i);
+        for (mono_ms busy = mono_now_ms() + 40; mono_now_ms() < busy;)
+            continue;
+        WAIT_FOR(&t, t.answer_count == i + 1);
+        assert_int_equal(t.answers[i].result, REDIS_OK);
+    }
+    assert_int_equal(redis_figures(t.redis)->breaker_opened, 0);
     end(&t, &f);
 }
 
@@ -551,36 +434,60 @@ static void a_line_has_a_limit_of_its_own(void **state)
     }
 }
 
-static bool refuse_auth(struct fake *f, const char *line)
+static const char *refusal;
+
+static bool refuse(struct fake *f, const char *line)
 {
-    if (strncmp(line, "AUTH", 4) != 0)
-        return false;
-    fake_say(f, "-ERR unknown command 'AUTH', with args beginning with: 'sesame'\r\n");
+    (void)line;
+    fake_say(f, refusal);
     return true;
 }
 
-static void a_password_is_never_repeated(void **state)
+/* What the log says where a server answers the first command with <said>. */
+static void read_log(const char *said, const char *password, char *log, size_t room)
 {
     static struct trial t;
     struct fake f;
-    char log[4096] = "";
     int saved = dup(2), ends[2];
-    (void)state;
+    ssize_t n;
     assert_int_equal(pipe(ends), 0);
     start(&t, &f);
-    f.on_command = refuse_auth;
-    t.config.password = SPAN_LIT("sesame");
+    refusal = said;
+    f.on_command = refuse;
+    t.config.password = span_str(password);
     trial_connect(&t);
     dup2(ends[1], 2);
     WAIT_FOR(&t, redis_figures(t.redis)->connect_failures == 1);
     dup2(saved, 2);
-    assert_true(read(ends[0], log, sizeof(log) - 1) > 0);
-    assert_non_null(strstr(log, "refused AUTH (ERR)"));
-    assert_null(strstr(log, "sesame"));
+    assert_true((n = read(ends[0], log, room - 1)) > 0);
+    log[n] = '\0';
     close(saved);
     close(ends[0]);
     close(ends[1]);
     end(&t, &f);
+}
+
+static void a_password_is_never_repeated(void **state)
+{
+    char log[4096];
+    (void)state;
+    read_log("-ERR unknown command 'AUTH', with args beginning with: 'sesame'\r\n", "sesame", log,
+             sizeof(log));
+    assert_non_null(strstr(log, "refused AUTH (ERR)"));
+    assert_null(strstr(log, "sesame"));
+}
+
+static void a_server_that_takes_nobody_is_quoted(void **state)
+{
+    static const char *const said[] = {"-DENIED Redis is running in protected mode\r\n",
+                                       "-ERR max number of clients reached\r\n"};
+    static const char *const passwords[] = {"", "sesame"};
+    char log[4096];
+    (void)state;
+    for (size_t i = 0; i < array_len(said) * array_len(passwords); i++) {
+        read_log(said[i / 2], passwords[i % 2], log, sizeof(log));
+        assert_non_null(strstr(log, i / 2 ? "max number of clients" : "protected mode"));
+    }
 }
 
 int main(void)
@@ -596,12 +503,14 @@ int main(void)
         cmocka_unit_test(a_master_that_has_become_a_replica_is_left),
         cmocka_unit_test(a_greeting_that_nobody_answers_has_an_end),
         cmocka_unit_test(late_replies_open_the_breaker_and_a_ping_closes_it),
+        cmocka_unit_test(a_reply_that_has_come_is_not_late),
         cmocka_unit_test(a_connection_that_stays_silent_is_given_up),
         cmocka_unit_test(an_idle_connection_without_a_pong_is_given_up),
         cmocka_unit_test(what_waits_to_be_sent_has_a_limit),
         cmocka_unit_test(a_reply_has_a_limit),
         cmocka_unit_test(a_line_has_a_limit_of_its_own),
         cmocka_unit_test(a_password_is_never_repeated),
+        cmocka_unit_test(a_server_that_takes_nobody_is_quoted),
     };
     signal(SIGPIPE, SIG_IGN);
     return cmocka_run_group_tests(tests, NULL, NULL);
