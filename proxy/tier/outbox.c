@@ -268,7 +268,13 @@ static void on_published(void *arg, enum redis_result result, const struct redis
     struct tier *t = arg;
     struct outbox *o = &t->outbox;
     unsigned sent = o->sent;
+    bool is_outlived = o->is_outlived;
     o->sent = 0;
+    o->is_outlived = false;
+    if (is_outlived) {
+        outbox_flush(t); /* whatever it says, the Redis that is there now has not said it */
+        return;
+    }
     if (result == REDIS_ERROR && span_starts_with(redis_reply_text(r), SPAN_LIT("GENERATION"))) {
         /* one of the two connections is where it should not be: both look for Redis anew */
         redis_link_drop(t->command_link, "it is another generation than the log's");
@@ -343,6 +349,7 @@ void outbox_replay(struct tier *t)
     }
     o->recent_count = 0;
     o->is_replaying = o->pending_count > 0;
+    o->is_outlived = o->sent > 0;
 }
 
 /* --- acknowledgements --- */

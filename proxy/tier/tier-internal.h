@@ -45,6 +45,7 @@ struct outbox {
     unsigned pending_count, recent_count, sent; /* sent: of pending, in the call under way */
     uint64_t serials;
     struct outbox_item *spare; /* "all", for when there is no memory */
+    bool is_outlived;          /* the call under way went to a Redis that is no more */
     bool is_replaying;         /* what another Redis may have lost has not all been said again */
     struct list waiting;       /* publications whose on_done is owed */
     struct timer *deadlines, *beat, *leaving;
