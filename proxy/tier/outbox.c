@@ -114,7 +114,7 @@ static void widen(struct tier *t, unsigned announced)
     struct outbox_item *all = o->spare ? take(o->spare) : item_of_all();
     unsigned n = 0;
     o->spare = item_of_all();
-    if (!all) { /* whoever comes next tries again */
+    if (!all) { /* the next heartbeat tries again */
         atomic_fetch_add(&t->widened, announced);
         return;
     }
@@ -164,8 +164,9 @@ static void on_publication(struct letter *l)
 {
     struct tier_publication *p = container_of(l, struct tier_publication, letter);
     struct tier *t = p->tier;
-    if (!add_messages(t, p) || t->outbox.pending_count > PENDING_MAX)
-        widen(t, t->outbox.pending_count > PENDING_MAX ? 0 : 1);
+    bool is_added = add_messages(t, p);
+    if (!is_added || t->outbox.pending_count > PENDING_MAX)
+        widen(t, is_added ? 0 : 1);
     p->serial = t->outbox.serials;
     p->deadline = mono_now_ms() + t->redis_config->command_timeout_ms;
     if (!p->home) {
@@ -179,11 +180,19 @@ static void on_publication(struct letter *l)
     outbox_flush(t);
 }
 
+/* Those that found no memory, or whose "all" did not. */
+static void widen_for_others(struct tier *t)
+{
+    unsigned announced = atomic_exchange(&t->widened, 0);
+    if (announced)
+        widen(t, announced);
+}
+
 static void on_widen(struct letter *l)
 {
     struct tier *t = container_of(l, struct tier, widen_letter);
     atomic_store(&t->is_widening, false);
-    widen(t, atomic_exchange(&t->widened, 0));
+    widen_for_others(t);
     outbox_flush(t);
 }
 
@@ -469,6 +478,7 @@ static void beat(struct tier *t)
 static void on_beat(void *arg)
 {
     struct tier *t = arg;
+    widen_for_others(t);
     beat(t);
     if (++t->outbox.beats % MEMORY_EVERY_BEATS == 0)
         ask_memory(t);

@@ -90,6 +90,23 @@ static void publish(struct trial *t, bool wants_all, struct tier_publication **r
     tier_publish(t->tier, p);
 }
 
+static void forget(struct trial *t, unsigned count)
+{
+    struct message m = {.kind = MESSAGE_ANY_TAG, .tag_count = 1, .tags = {7}};
+    for (unsigned i = 0; i < count; i++) {
+        struct tier_publication *p = tier_publication_new();
+        assert_non_null(p);
+        tier_announce(t->tier);
+        message_add(&m, &p->messages);
+        tier_publish(t->tier, p);
+    }
+}
+
+static uint64_t pending(struct trial *t)
+{
+    return atomic_load(&tier_counters(t->tier)->pending);
+}
+
 static void what_is_announced_keeps_reads_off_until_it_is_confirmed(void **state)
 {
     struct trial t;
@@ -132,11 +149,53 @@ static void what_another_generation_has_confirmed_is_said_again(void **state)
     trial_end(&t);
 }
 
+/* More wait than may, because another Redis must hear it all again, and then one comes that does
+ * not fit into memory. */
+static void no_announcement_is_forgotten_where_too_many_wait(void **state)
+{
+    struct trial t;
+    unsigned number = 0;
+    struct tier_publication *p = tier_publication_new();
+    (void)state;
+    trial_init(&t);
+    for (unsigned told = 0; told < 1000; told += t.redis.commands->messages) {
+        if (told == 0)
+            forget(&t, 1000);
+        fake_await_publish(&t.redis);
+        number += t.redis.commands->messages;
+        fake_confirm(&t.redis, number, 0, "");
+        FAKE_WAIT(&t.redis, pending(&t) == 1000 - number);
+        if (number < 1000)
+            fake_await_publish(&t.redis);
+        else
+            break;
+    }
+    forget(&t, 100);
+    fake_await_publish(&t.redis);
+    fake_cut(t.redis.log);
+    fake_join(&t.redis, SECOND, 0);
+    fake_read(&t.redis, NOTHING_NEW, SECOND, 0);
+    FAKE_WAIT(&t.redis, pending(&t) > 1024);
+    p->messages.failed = true;
+    tier_announce(t.tier);
+    tier_publish(t.tier, p);
+    for (number = 0; pending(&t) > 0;) {
+        fake_await_publish(&t.redis);
+        number += t.redis.commands->messages;
+        fake_confirm(&t.redis, number, 0, "");
+        FAKE_WAIT(&t.redis, pending(&t) == 0 || t.redis.commands->question == FAKE_PUBLISH);
+    }
+    FAKE_WAIT(&t.redis, t.redis.log->question == FAKE_READ);
+    assert_true(may_read(&t));
+    trial_end(&t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_announced_keeps_reads_off_until_it_is_confirmed),
         cmocka_unit_test(what_another_generation_has_confirmed_is_said_again),
+        cmocka_unit_test(no_announcement_is_forgotten_where_too_many_wait),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
