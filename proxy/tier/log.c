@@ -122,7 +122,7 @@ static void apply(struct tier *t, const struct log_entry *e)
     else if (span_eq(e->type, SPAN_LIT(LOG_FILL)) || span_eq(e->type, SPAN_LIT(LOG_RELEASE)))
         tier_wake(t, e->message);
     else if (span_eq(e->type, SPAN_LIT(LOG_ACK)) && span_parse_u64(e->message, &number))
-        outbox_on_ack(t, e->instance, number);
+        publications_on_ack(t, e->instance, number);
 }
 
 static void on_gap(struct tier *t, uint64_t from, uint64_t to)

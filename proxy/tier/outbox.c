@@ -11,62 +11,6 @@
 
 enum { LEAVE_MS = 500, QUIET_MS = 10000, MEMORY_EVERY_BEATS = 30 };
 
-struct tier_publication *tier_publication_new(void)
-{
-    struct tier_publication *p = calloc(1, sizeof(*p));
-    if (!p)
-        return NULL;
-    list_init(&p->in_waiting);
-    buf_init(&p->messages, 1 << 20);
-    return p;
-}
-
-void tier_publication_free(struct tier_publication *p)
-{
-    if (!p)
-        return;
-    buf_fini(&p->messages);
-    free(p);
-}
-
-/* --- publications, and who waits for them --- */
-
-static void on_finished(struct letter *l)
-{
-    struct tier_publication *p = container_of(l, struct tier_publication, letter);
-    p->on_done(p);
-}
-
-static void finish(struct tier_publication *p)
-{
-    list_remove(&p->in_waiting);
-    p->letter.on_delivery = on_finished;
-    mailbox_post(p->home, &p->letter);
-}
-
-static void arm_deadlines(struct tier *t)
-{
-    mono_ms now = mono_now_ms(), first = 0;
-    list_for_each_safe (it, next, &t->outbox.waiting) {
-        struct tier_publication *p = container_of(it, struct tier_publication, in_waiting);
-        first = !first || p->deadline < first ? p->deadline : first;
-    }
-    if (first)
-        timer_start(t->outbox.deadlines, first > now ? first - now : 1);
-}
-
-static void on_deadlines(void *arg)
-{
-    struct tier *t = arg;
-    mono_ms now = mono_now_ms();
-    list_for_each_safe (it, next, &t->outbox.waiting) {
-        struct tier_publication *p = container_of(it, struct tier_publication, in_waiting);
-        if (p->deadline <= now)
-            finish(p);
-    }
-    arm_deadlines(t);
-}
-
 /* --- what waits --- */
 
 static struct outbox_item *item_new(struct span message, bool is_walk)
@@ -172,10 +116,10 @@ static void on_publication(struct letter *l)
     if (!p->home) {
         tier_publication_free(p);
     } else if (!t->log.is_joined || !redis_link_is_up(t->command_link)) {
-        finish(p); /* there is nothing to wait for */
+        publication_finish(p); /* there is nothing to wait for */
     } else {
         list_push_back(&t->outbox.waiting, &p->in_waiting);
-        arm_deadlines(t);
+        publications_arm(t);
     }
     outbox_flush(t);
 }
@@ -227,38 +171,6 @@ static void keep_recent(struct tier *t, struct outbox_item *i)
     free(oldest);
 }
 
-static void take_instances(struct tier *t, struct tier_publication *p, const struct redis_reply *r)
-{
-    for (unsigned i = 1; i < redis_reply_count(r); i++) {
-        struct span id = redis_reply_text(redis_reply_at(r, i));
-        if (id.len != TIER_ID_LEN || p->missing_count == TIER_INSTANCES_MAX)
-            continue;
-        if (span_eq(id, span_str(t->instance)))
-            memcpy(p->applied[p->applied_count++], id.p, id.len);
-        else
-            memcpy(p->missing[p->missing_count++], id.p, id.len);
-    }
-}
-
-/* Redis has the item: who waits for it is told, or waits on for the other instances. */
-static void on_confirmed(struct tier *t, const struct outbox_item *i, uint64_t number,
-                         const struct redis_reply *r)
-{
-    list_for_each_safe (it, next, &t->outbox.waiting) {
-        struct tier_publication *p = container_of(it, struct tier_publication, in_waiting);
-        if (p->serial != i->serial || p->is_replicated)
-            continue;
-        p->is_replicated = true;
-        p->number = number;
-        if (p->wants_all)
-            take_instances(t, p, r);
-        /* who has not answered by then hears nothing, and trusts nothing either */
-        p->deadline = mono_now_ms() + t->redis_config->max_invalidation_lag_ms + BEAT_EVERY_MS;
-        if (p->missing_count == 0)
-            finish(p);
-    }
-}
-
 static void leave_if_done(struct tier *t);
 
 static void tell_failure(struct tier *t, const struct redis_reply *r)
@@ -300,12 +212,12 @@ static void on_published(void *arg, enum redis_result result, const struct redis
         o->pending_count--;
         tally(&t->counters.published, 1);
         tally(&t->counters.replayed, i->is_again);
-        on_confirmed(t, i, last - (sent - 1 - n), r);
+        publications_confirm(t, i, last - (sent - 1 - n), r);
         atomic_fetch_sub(&t->announced, i->announced);
         keep_recent(t, i);
     }
     note_pending(t);
-    arm_deadlines(t);
+    publications_arm(t);
     if (o->pending_count == 0 && o->is_replaying) {
         o->is_replaying = false;
         tier_set_stamp(t);
@@ -381,26 +293,6 @@ void outbox_acknowledge(struct tier *t, uint64_t number)
                             .args = args,
                             .arg_count = array_len(args)};
     (void)script_send(t->command_link, &c); /* without it its publisher waits until it may not */
-}
-
-void outbox_on_ack(struct tier *t, struct span instance, uint64_t number)
-{
-    list_for_each_safe (it, next, &t->outbox.waiting) {
-        struct tier_publication *p = container_of(it, struct tier_publication, in_waiting);
-        if (!p->wants_all || !p->is_replicated || p->number != number)
-            continue;
-        for (unsigned i = 0; i < p->missing_count; i++) {
-            if (!span_eq(instance, span_str(p->missing[i])))
-                continue;
-            memcpy(p->applied[p->applied_count++], p->missing[i], sizeof(p->missing[i]));
-            memmove(p->missing[i], p->missing[i + 1],
-                    (p->missing_count - i - 1) * sizeof(p->missing[i]));
-            p->missing_count--;
-            break;
-        }
-        if (p->missing_count == 0)
-            finish(p);
-    }
 }
 
 /* --- heartbeats --- */
@@ -510,7 +402,7 @@ bool outbox_start(struct tier *t)
     char name[64];
     snprintf(name, sizeof(name), "larder-%s-main", t->instance);
     o->spare = item_of_all();
-    o->deadlines = timer_new(t->loop, on_deadlines, t);
+    o->deadlines = timer_new(t->loop, publications_on_deadline, t);
     o->beat = timer_new(t->loop, on_beat, t);
     t->command_link = redis_link_new(t->loop, t->redis, name, &ops, t);
     if (!o->spare || !o->deadlines || !o->beat || !t->command_link)
@@ -525,12 +417,6 @@ static void free_items(struct list *items)
         list_remove(it);
         free(container_of(it, struct outbox_item, link));
     }
-}
-
-void tier_stop(struct tier *t)
-{
-    list_for_each_safe (it, next, &t->outbox.waiting)
-        finish(container_of(it, struct tier_publication, in_waiting));
 }
 
 void outbox_stop(struct tier *t)
