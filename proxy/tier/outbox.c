@@ -30,7 +30,10 @@ static struct outbox_item *item_of_all(void)
 {
     char block[64];
     struct buf text;
-    struct message all = {.kind = MESSAGE_ANY_TAG, .tag_count = 1, .tags = {tag_of(SPAN_LIT("*"))}};
+    struct message all = {.kind = MESSAGE_ANY_TAG,
+                          .wants_ack = true, /* as one of those it stands for may */
+                          .tag_count = 1,
+                          .tags = {tag_of(SPAN_LIT("*"))}};
     buf_init_fixed(&text, block, sizeof(block));
     message_add(&all, &text);
     struct span list = buf_span(&text);
@@ -271,6 +274,7 @@ void outbox_replay(struct tier *t)
     o->recent_count = 0;
     o->is_replaying = o->pending_count > 0;
     o->is_outlived = o->sent > 0;
+    memset(o->early, 0, sizeof(o->early)); /* numbers begin anew */
 }
 
 /* --- acknowledgements --- */

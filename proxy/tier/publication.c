@@ -2,6 +2,8 @@
  * deadline; where that is wished, until all other instances have said that they applied it. */
 #include "tier-internal.h"
 
+#include <larder/base/macros.h>
+
 #include <stdlib.h>
 
 struct tier_publication *tier_publication_new(void)
@@ -62,12 +64,25 @@ static void take_instances(struct tier *t, struct tier_publication *p, const str
 {
     for (unsigned i = 1; i < redis_reply_count(r); i++) {
         struct span id = redis_reply_text(redis_reply_at(r, i));
-        if (id.len != TIER_ID_LEN || p->missing_count == TIER_INSTANCES_MAX)
+        if (id.len != TIER_ID_LEN || p->applied_count + p->missing_count == TIER_INSTANCES_MAX)
             continue;
         if (span_eq(id, span_str(t->instance)))
             memcpy(p->applied[p->applied_count++], id.p, id.len);
         else
             memcpy(p->missing[p->missing_count++], id.p, id.len);
+    }
+}
+
+static void note_applied(struct tier_publication *p, struct span instance)
+{
+    for (unsigned i = 0; i < p->missing_count; i++) {
+        if (!span_eq(instance, span_str(p->missing[i])))
+            continue;
+        memcpy(p->applied[p->applied_count++], p->missing[i], sizeof(p->missing[i]));
+        memmove(p->missing[i], p->missing[i + 1],
+                (p->missing_count - i - 1) * sizeof(p->missing[i]));
+        p->missing_count--;
+        return;
     }
 }
 
@@ -83,6 +98,9 @@ void publications_confirm(struct tier *t, const struct outbox_item *i, uint64_t 
         p->number = number;
         if (p->wants_all)
             take_instances(t, p, r);
+        for (unsigned n = 0; n < array_len(t->outbox.early); n++)
+            if (t->outbox.early[n].number == number)
+                note_applied(p, span_str(t->outbox.early[n].instance));
         /* who has not answered by then hears nothing, and trusts nothing either */
         p->deadline = mono_now_ms() + t->redis_config->max_invalidation_lag_ms + BEAT_EVERY_MS;
         if (p->missing_count == 0)
@@ -90,24 +108,30 @@ void publications_confirm(struct tier *t, const struct outbox_item *i, uint64_t 
     }
 }
 
+/* The log is read by another connection than the one that confirms: it may be ahead. */
+static void keep_early(struct outbox *o, struct span instance, uint64_t number)
+{
+    struct early_ack *a = &o->early[o->early_count++ % array_len(o->early)];
+    if (instance.len != TIER_ID_LEN)
+        return;
+    a->number = number;
+    memcpy(a->instance, instance.p, instance.len);
+}
+
 void publications_on_ack(struct tier *t, struct span instance, uint64_t number)
 {
+    bool is_early = false;
     list_for_each_safe (it, next, &t->outbox.waiting) {
         struct tier_publication *p = container_of(it, struct tier_publication, in_waiting);
+        is_early |= p->wants_all && !p->is_replicated;
         if (!p->wants_all || !p->is_replicated || p->number != number)
             continue;
-        for (unsigned i = 0; i < p->missing_count; i++) {
-            if (!span_eq(instance, span_str(p->missing[i])))
-                continue;
-            memcpy(p->applied[p->applied_count++], p->missing[i], sizeof(p->missing[i]));
-            memmove(p->missing[i], p->missing[i + 1],
-                    (p->missing_count - i - 1) * sizeof(p->missing[i]));
-            p->missing_count--;
-            break;
-        }
+        note_applied(p, instance);
         if (p->missing_count == 0)
             publication_finish(p);
     }
+    if (is_early)
+        keep_early(&t->outbox, instance, number);
 }
 
 void tier_stop(struct tier *t)

@@ -41,6 +41,12 @@ struct outbox_item {
     char bytes[];
 };
 
+/* An instance has applied an invalidation of ours, before we were told its number. */
+struct early_ack {
+    uint64_t number; /* 0: none */
+    char instance[TIER_ID_LEN + 1];
+};
+
 struct outbox {
     struct list pending, recent;                /* items, the oldest first */
     unsigned pending_count, recent_count, sent; /* sent: of pending, in the call under way */
@@ -49,6 +55,8 @@ struct outbox {
     bool is_outlived;          /* the call under way went to a Redis that is no more */
     bool is_replaying;         /* what another Redis may have lost has not all been said again */
     struct list waiting;       /* publications whose on_done is owed */
+    struct early_ack early[TIER_INSTANCES_MAX]; /* the latest */
+    unsigned early_count;
     struct timer *deadlines, *beat, *leaving;
     unsigned beats;
     void (*on_left)(void *arg);

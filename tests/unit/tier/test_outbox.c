@@ -7,6 +7,7 @@
 #define FIRST "generation of A "
 #define SECOND "generation of B "
 #define NOTHING_NEW "*-1\r\n"
+#define OTHER "0123456789abcdef"
 
 struct trial {
     struct loop *loop;
@@ -149,6 +150,31 @@ static void what_another_generation_has_confirmed_is_said_again(void **state)
     trial_end(&t);
 }
 
+/* They come by two connections. */
+static void an_acknowledgement_that_is_read_before_the_confirmation_counts(void **state)
+{
+    struct trial t;
+    struct tier_publication *done;
+    char instances[200];
+    (void)state;
+    trial_init(&t);
+    publish(&t, true, &done);
+    fake_await_publish(&t.redis);
+    fake_read(&t.redis,
+              "*1\r\n*2\r\n$3\r\nlog\r\n*1\r\n*2\r\n$3\r\n2-0\r\n*6\r\n$1\r\ni\r\n$16\r\n" OTHER
+              "\r\n$1\r\nt\r\n$1\r\na\r\n$1\r\nm\r\n$1\r\n1\r\n",
+              FIRST, 2);
+    FAKE_WAIT(&t.redis, t.redis.log->question == FAKE_READ);
+    snprintf(instances, sizeof(instances), "$16\r\n%s\r\n$16\r\n" OTHER "\r\n",
+             tier_instance(t.tier));
+    fake_confirm(&t.redis, 1, 2, instances);
+    FAKE_WAIT(&t.redis, done);
+    assert_int_equal(done->applied_count, 2);
+    assert_int_equal(done->missing_count, 0);
+    tier_publication_free(done);
+    trial_end(&t);
+}
+
 /* More wait than may, because another Redis must hear it all again, and then one comes that does
  * not fit into memory. */
 static void no_announcement_is_forgotten_where_too_many_wait(void **state)
@@ -195,6 +221,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_announced_keeps_reads_off_until_it_is_confirmed),
         cmocka_unit_test(what_another_generation_has_confirmed_is_said_again),
+        cmocka_unit_test(an_acknowledgement_that_is_read_before_the_confirmation_counts),
         cmocka_unit_test(no_announcement_is_forgotten_where_too_many_wait),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
