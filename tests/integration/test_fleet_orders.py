@@ -49,3 +49,19 @@ def test_an_end_while_a_call_waits_for_other_instances_is_a_clean_one(fleet_fact
     larder.process.send_signal(signal.SIGTERM)
     larder.stop()
     assert waiting.exception() or waiting.result().status in (202, 503)
+
+
+def test_a_call_made_again_before_the_first_is_answered_is_not_done_again(fleet_factory, redis):
+    two = fleet_factory(redis, size=2, prefix="again")
+    two.kill(1)
+    larder = two.larders[0]
+    published = two.stats(0)["published"]
+    first = larder.pool.submit(all_of_it, larder.control_port, **{"Idempotency-Key": "k"})
+    wait_until(lambda: two.stats(0)["published"] > published)
+    second = all_of_it(larder.control_port, **{"Idempotency-Key": "k"})
+    assert second.status == 409 and second.json()["type"].endswith("#idempotency-key")
+    assert first.result().status == 202 and first.result().json()["not_applied_by"]
+    third = all_of_it(larder.control_port, **{"Idempotency-Key": "k"})
+    assert (third.status, third.body) == (202, first.result().body)
+    assert two.stats(0)["published"] == published + 1
+    two.start(1)
