@@ -306,6 +306,8 @@ static void on_beaten(void *arg, enum redis_result result, const struct redis_re
     struct tier *t = arg;
     if (result == REDIS_OK)
         t->instances = redis_reply_count(r);
+    else if (span_starts_with(redis_reply_text(r), SPAN_LIT("NOREPLICAS")))
+        redis_link_drop(t->command_link, "it is cut off from its replicas, and may be replaced");
 }
 
 static struct span info_value(struct span info, struct span name)

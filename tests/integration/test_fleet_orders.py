@@ -71,6 +71,23 @@ def test_a_call_made_again_before_the_first_is_answered_is_not_done_again(fleet_
     two.start(1)
 
 
+def test_a_master_that_is_cut_off_from_its_replicas_is_not_trusted(fleet_factory):
+    """Another may have been promoted, and have what this one has not."""
+    own = RedisServer()
+    try:
+        one = fleet_factory(own, size=1)
+        one.fill("/items/cut-off")
+        own.ask("CONFIG", "SET", "min-replicas-to-write", "1")
+        wait_until(lambda: not one.stats(0)["in_contact"])
+        assert not one.stats(0)["available"]
+        version = one.apps.bump("cut-off")
+        wait_until(lambda: one.version(0, "/items/cut-off") == version)
+        own.ask("CONFIG", "SET", "min-replicas-to-write", "0")
+        one.settle()
+    finally:
+        own.stop()
+
+
 # --- an answer to a write is held until Redis has heard of it ---
 
 class Held:
