@@ -43,11 +43,15 @@ struct fake_redis {
 
 /* Turns the loop until <condition> holds; fails where it does not come true. */
 #define FAKE_WAIT(r, condition)                                                                    \
-    for (mono_ms end_ = mono_now_ms() + FAKE_PATIENCE_MS; !(condition);) {                         \
-        if (mono_now_ms() > end_)                                                                  \
-            fail_msg("line %d: never so: %s", __LINE__, #condition);                               \
-        event_base_loop((r)->base, EVLOOP_ONCE);                                                   \
-    }
+    do {                                                                                           \
+        for (mono_ms end_ = mono_now_ms() + FAKE_PATIENCE_MS;;) {                                  \
+            if (condition)                                                                         \
+                break;                                                                             \
+            if (mono_now_ms() > end_)                                                              \
+                fail_msg("line %d: never so: %s", __LINE__, #condition);                           \
+            event_base_loop((r)->base, EVLOOP_ONCE);                                               \
+        }                                                                                          \
+    } while (0)
 
 static inline void fake_say(struct fake_peer *p, const char *fmt, ...)
 {
