@@ -5,10 +5,11 @@ import json
 import select
 import signal
 import socket
+import time
 
 import pytest
 
-from support.fleet import SECRET, Fleet
+from support.fleet import LAG_S, SECRET, Fleet
 from support.larder import DEADLINE_S, request, wait_until
 from support.raw_upstream import RawUpstream, read_head
 from support.redis import RedisServer
@@ -69,6 +70,19 @@ def test_a_call_made_again_before_the_first_is_answered_is_not_done_again(fleet_
     assert (third.status, third.body) == (202, first.result().body)
     assert two.stats(0)["published"] == published + 1
     two.start(1)
+
+
+def test_an_entry_behind_the_last_one_is_not_read_again_and_again(fleet_factory, redis):
+    one = fleet_factory(redis, size=1, prefix="behind")
+    version = one.apps.bump("behind")
+    assert one.invalidate(0, tag="item:behind").json()["replicated"]
+    one.settle()
+    number = one.stats(0)["number"]
+    redis.ask("XADD", redis.key("behind", "log"), f"{number}-1", "i", "x", "t", "x", "m", "x")
+    asked, began = one.stats(0)["commands"], time.monotonic()
+    wait_until(lambda: one.stats(0)["commands"] > asked + 8)
+    assert time.monotonic() - began > LAG_S / 4, "nothing is new, and larder does not wait for it"
+    assert one.version(0, "/items/behind") == version and one.stats(0)["gaps"] == 0
 
 
 def test_a_master_that_is_cut_off_from_its_replicas_is_not_trusted(fleet_factory):
