@@ -1,8 +1,9 @@
 /* test_outbox.c: own invalidations on their way to a Redis that answers in an order of the test's
  * choice, or is replaced by another meanwhile. */
-#include "fake-redis.h"
+#include "../net/fake-redis.h"
 
 #include <larder/base/macros.h>
+#include <larder/tier/tier.h>
 
 #define FIRST "generation of A "
 #define SECOND "generation of B "

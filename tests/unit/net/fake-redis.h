@@ -9,7 +9,7 @@
 
 #include <larder/base/buf.h>
 #include <larder/base/monotime.h>
-#include <larder/tier/tier.h>
+#include <larder/base/span.h>
 
 #include <arpa/inet.h>
 #include <event2/buffer.h>
