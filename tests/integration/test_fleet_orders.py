@@ -69,6 +69,7 @@ def test_a_call_made_again_before_the_first_is_answered_is_not_done_again(fleet_
     third = all_of_it(larder.control_port, **{"Idempotency-Key": "k"})
     assert (third.status, third.body) == (202, first.result().body)
     assert two.stats(0)["published"] == published + 1
+    assert larder.log_says("audit: invalidate by network (127.0.0.1): 202 all")
     two.start(1)
 
 

@@ -37,7 +37,6 @@ struct fake_redis {
     struct evconnlistener *listener;
     struct event *tick; /* so that FAKE_WAIT looks now and then */
     unsigned port;
-    unsigned acks; /* NOTEs */
     struct fake_peer *log, *commands;
 };
 
@@ -99,8 +98,7 @@ static inline void fake_on_script(struct fake_peer *p, const struct span *args, 
         p->question = FAKE_PUBLISH;
         p->messages = (count - 12) / 3;
         memcpy(p->generation, args[8].p, 16);
-    } else if (keys == '2') {
-        p->redis->acks++;
+    } else if (keys == '2') { /* an acknowledgement */
         fake_say(p, ":0\r\n");
     } else { /* a heartbeat, or farewell */
         p->redis->commands = p;
