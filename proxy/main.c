@@ -280,8 +280,10 @@ static void stop(struct daemon *d)
         worker_join(s->workers[i]);
     if (s->main)
         mailbox_deliver(s->main); /* their last letters are parts of them */
-    if (s->tier)
+    if (s->tier) {
         tier_stop(s->tier);
+        mailbox_deliver(s->main); /* calls that waited answer to their workers' mailboxes */
+    }
     if (d->control)
         control_stop(d->control);
     for (unsigned i = 0; i < s->worker_count; i++)

@@ -36,8 +36,8 @@ bool pattern_matches(const struct pattern *p, const struct cache_key *key, struc
     switch (p->kind) {
     case PATTERN_GLOB:
         return glob_match(p->text, cache_key_readable(key));
-    case PATTERN_PATH: /* a flight's path is not known: it is overtaken all the same */
-        return !target.p || is_path_match(p->text, span_split(target, '?', &query));
+    case PATTERN_PATH: /* where the path is not known it may be this one */
+        return target.len == 0 || is_path_match(p->text, span_split(target, '?', &query));
     default:
         return has_prefix(p->text, tag_text);
     }

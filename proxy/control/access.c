@@ -88,6 +88,5 @@ void access_audit(const struct call *c, const char *what)
     if (done.len > 800)
         done.len = 800;
     log_info("audit: %s by " SPAN_FMT " (%s): %u " SPAN_FMT "%s%s", what, SPAN_ARG(by), c->peer,
-             c->problem ? c->status : 200, SPAN_ARG(done), c->problem ? " " : "",
-             c->problem ? c->problem : "");
+             c->status, SPAN_ARG(done), c->problem ? " " : "", c->problem ? c->problem : "");
 }

@@ -209,8 +209,10 @@ static bool finish(struct call *c, struct purge *p, struct matched *m, bool want
         snprintf(a->refresh_job, sizeof(a->refresh_job), "%s", refresh->id);
     if (!p->is_dry_run)
         schedule_on_invalidation(c->control->schedule);
-    if (purge_publish(p, loop_mailbox(c->control->loop), wants_all, on_published, a))
+    if (purge_publish(p, loop_mailbox(c->control->loop), wants_all, on_published, a)) {
+        repeats_begin(c);
         return false;
+    }
     write_answer(a, NULL);
     answering_free(a);
     return true;

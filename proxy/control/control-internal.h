@@ -127,6 +127,8 @@ struct repeats *repeats_new(void);
 void repeats_free(struct repeats *r);
 /* True: the call was answered as it was before, or refused. */
 bool repeats_replay(struct call *c);
+/* It has been done, and its answer comes later: repeats_note(). */
+void repeats_begin(struct call *c);
 void repeats_note(struct call *c);
 
 /* selector.c: fills <p> from the body's members; false after call_fail(). What is named goes into

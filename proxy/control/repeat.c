@@ -1,5 +1,6 @@
 /* Idempotency keys: a call that is made again under the same key is answered as it was the first
- * time, and not done again (the draft of the Idempotency-Key field, httpapi working group). */
+ * time, and not done again; while the first has no answer yet it is a conflict (the draft of the
+ * Idempotency-Key field, httpapi working group). */
 #include "control-internal.h"
 
 #include <larder/base/hash.h>
@@ -13,7 +14,7 @@ struct repeat {
     uint8_t key[32];  /* digest of caller, method, path and key */
     uint8_t body[32]; /* digest */
     mono_ms until;
-    unsigned status;
+    unsigned status; /* 0: the first call is not answered yet */
     size_t len;
     char reply[];
 };
@@ -83,6 +84,10 @@ bool repeats_replay(struct call *c)
         if (memcmp(e->body, body, sizeof(body)) != 0)
             return call_fail(c, 422, "idempotency-key",
                              "this Idempotency-Key was used with another body; take a new one");
+        if (e->status == 0)
+            return call_fail(c, 409, "idempotency-key",
+                             "the first call with this Idempotency-Key is not answered yet; ask "
+                             "again");
         c->status = e->status;
         c->is_replayed = true;
         buf_add(&c->reply, e->reply, e->len);
@@ -91,23 +96,47 @@ bool repeats_replay(struct call *c)
     return false;
 }
 
+static void add(struct repeats *r, const uint8_t key[32], const uint8_t body[32], unsigned status,
+                struct span reply)
+{
+    struct repeat *e = malloc(sizeof(*e) + reply.len);
+    if (!e)
+        return;
+    memcpy(e->key, key, sizeof(e->key));
+    memcpy(e->body, body, sizeof(e->body));
+    e->until = mono_now_ms() + KEEP_MS;
+    e->status = status;
+    e->len = reply.len;
+    if (e->len)
+        memcpy(e->reply, reply.p, e->len);
+    list_push_back(&r->all, &e->link);
+    if (++r->count > REPEATS_MAX)
+        drop(r, list_first(&r->all, struct repeat, link));
+}
+
+void repeats_begin(struct call *c)
+{
+    uint8_t key[32], body[32];
+    if (digests(c, key, body))
+        add(c->control->repeats, key, body, 0, span_of(NULL, 0));
+}
+
+static void end_begun(struct repeats *r, const uint8_t key[32])
+{
+    list_for_each_safe (it, next, &r->all) {
+        struct repeat *e = container_of(it, struct repeat, link);
+        if (e->status == 0 && memcmp(e->key, key, sizeof(e->key)) == 0)
+            drop(r, e);
+    }
+}
+
 void repeats_note(struct call *c)
 {
     struct repeats *r = c->control->repeats;
     uint8_t key[32], body[32];
-    if (c->problem || c->reply.failed || c->reply.len > REPLY_KEPT_MAX || !digests(c, key, body))
+    if (!digests(c, key, body))
         return;
-    struct repeat *e = malloc(sizeof(*e) + c->reply.len);
-    if (!e)
-        return;
-    memcpy(e->key, key, sizeof(key));
-    memcpy(e->body, body, sizeof(body));
-    e->until = mono_now_ms() + KEEP_MS;
-    e->status = c->status;
-    e->len = c->reply.len;
-    if (e->len)
-        memcpy(e->reply, c->reply.p, e->len);
-    list_push_back(&r->all, &e->link);
-    if (++r->count > REPEATS_MAX)
-        drop(r, list_first(&r->all, struct repeat, link));
+    end_begun(r, key);
+    if (!c->problem && !c->reply.failed && c->reply.len <= REPLY_KEPT_MAX)
+        add(r, key, body, c->status, buf_span(&c->reply));
 }

@@ -11,6 +11,9 @@
 
 enum { BLOCK_MAX_MS = 1000, BLOCK_MIN_MS = 20, GRACE_MS = 2000, READ_MAX = 512, DROP_TAGS = 256 };
 
+/* Ours end with -0; what somebody else has put behind one of them is not read. */
+#define LAST_OF_NUMBER "-18446744073709551615"
+
 static void follow(struct tier *t);
 static void join(struct tier *t);
 
@@ -122,7 +125,7 @@ static void apply(struct tier *t, const struct log_entry *e)
     else if (span_eq(e->type, SPAN_LIT(LOG_FILL)) || span_eq(e->type, SPAN_LIT(LOG_RELEASE)))
         tier_wake(t, e->message);
     else if (span_eq(e->type, SPAN_LIT(LOG_ACK)) && span_parse_u64(e->message, &number))
-        outbox_on_ack(t, e->instance, number);
+        publications_on_ack(t, e->instance, number);
 }
 
 static void on_gap(struct tier *t, uint64_t from, uint64_t to)
@@ -204,7 +207,7 @@ static uint64_t block_ms(const struct tier *t)
 static void follow(struct tier *t)
 {
     struct tier_keys k;
-    char numbers[3][24];
+    char numbers[3][48];
     struct buf block, count, after;
     tier_keys_init(t, &k);
     buf_init_fixed(&block, numbers[0], sizeof(numbers[0]));
@@ -214,7 +217,7 @@ static void follow(struct tier *t)
     buf_add_u64(&block, t->log.is_behind ? 1 : block_ms(t));
     buf_add_u64(&count, READ_MAX);
     buf_add_u64(&after, t->log.number);
-    buf_add_str(&after, "-0");
+    buf_add_str(&after, LAST_OF_NUMBER);
     struct span read[] = {SPAN_LIT("XREAD"), SPAN_LIT("COUNT"), buf_span(&count),
                           SPAN_LIT("BLOCK"), buf_span(&block),  SPAN_LIT("STREAMS"),
                           k.name[KEY_LOG],   buf_span(&after)};

@@ -11,62 +11,6 @@
 
 enum { LEAVE_MS = 500, QUIET_MS = 10000, MEMORY_EVERY_BEATS = 30 };
 
-struct tier_publication *tier_publication_new(void)
-{
-    struct tier_publication *p = calloc(1, sizeof(*p));
-    if (!p)
-        return NULL;
-    list_init(&p->in_waiting);
-    buf_init(&p->messages, 1 << 20);
-    return p;
-}
-
-void tier_publication_free(struct tier_publication *p)
-{
-    if (!p)
-        return;
-    buf_fini(&p->messages);
-    free(p);
-}
-
-/* --- publications, and who waits for them --- */
-
-static void on_finished(struct letter *l)
-{
-    struct tier_publication *p = container_of(l, struct tier_publication, letter);
-    p->on_done(p);
-}
-
-static void finish(struct tier_publication *p)
-{
-    list_remove(&p->in_waiting);
-    p->letter.on_delivery = on_finished;
-    mailbox_post(p->home, &p->letter);
-}
-
-static void arm_deadlines(struct tier *t)
-{
-    mono_ms now = mono_now_ms(), first = 0;
-    list_for_each_safe (it, next, &t->outbox.waiting) {
-        struct tier_publication *p = container_of(it, struct tier_publication, in_waiting);
-        first = !first || p->deadline < first ? p->deadline : first;
-    }
-    if (first)
-        timer_start(t->outbox.deadlines, first > now ? first - now : 1);
-}
-
-static void on_deadlines(void *arg)
-{
-    struct tier *t = arg;
-    mono_ms now = mono_now_ms();
-    list_for_each_safe (it, next, &t->outbox.waiting) {
-        struct tier_publication *p = container_of(it, struct tier_publication, in_waiting);
-        if (p->deadline <= now)
-            finish(p);
-    }
-    arm_deadlines(t);
-}
-
 /* --- what waits --- */
 
 static struct outbox_item *item_new(struct span message, bool is_walk)
@@ -86,7 +30,10 @@ static struct outbox_item *item_of_all(void)
 {
     char block[64];
     struct buf text;
-    struct message all = {.kind = MESSAGE_ANY_TAG, .tag_count = 1, .tags = {tag_of(SPAN_LIT("*"))}};
+    struct message all = {.kind = MESSAGE_ANY_TAG,
+                          .wants_ack = true, /* as one of those it stands for may */
+                          .tag_count = 1,
+                          .tags = {tag_of(SPAN_LIT("*"))}};
     buf_init_fixed(&text, block, sizeof(block));
     message_add(&all, &text);
     struct span list = buf_span(&text);
@@ -114,7 +61,7 @@ static void widen(struct tier *t, unsigned announced)
     struct outbox_item *all = o->spare ? take(o->spare) : item_of_all();
     unsigned n = 0;
     o->spare = item_of_all();
-    if (!all) { /* whoever comes next tries again */
+    if (!all) { /* the next heartbeat tries again */
         atomic_fetch_add(&t->widened, announced);
         return;
     }
@@ -164,26 +111,35 @@ static void on_publication(struct letter *l)
 {
     struct tier_publication *p = container_of(l, struct tier_publication, letter);
     struct tier *t = p->tier;
-    if (!add_messages(t, p) || t->outbox.pending_count > PENDING_MAX)
-        widen(t, t->outbox.pending_count > PENDING_MAX ? 0 : 1);
+    bool is_added = add_messages(t, p);
+    if (!is_added || t->outbox.pending_count > PENDING_MAX)
+        widen(t, is_added ? 0 : 1);
     p->serial = t->outbox.serials;
     p->deadline = mono_now_ms() + t->redis_config->command_timeout_ms;
     if (!p->home) {
         tier_publication_free(p);
     } else if (!t->log.is_joined || !redis_link_is_up(t->command_link)) {
-        finish(p); /* there is nothing to wait for */
+        publication_finish(p); /* there is nothing to wait for */
     } else {
         list_push_back(&t->outbox.waiting, &p->in_waiting);
-        arm_deadlines(t);
+        publications_arm(t);
     }
     outbox_flush(t);
+}
+
+/* Those that found no memory, or whose "all" did not. */
+static void widen_for_others(struct tier *t)
+{
+    unsigned announced = atomic_exchange(&t->widened, 0);
+    if (announced)
+        widen(t, announced);
 }
 
 static void on_widen(struct letter *l)
 {
     struct tier *t = container_of(l, struct tier, widen_letter);
     atomic_store(&t->is_widening, false);
-    widen(t, atomic_exchange(&t->widened, 0));
+    widen_for_others(t);
     outbox_flush(t);
 }
 
@@ -218,38 +174,6 @@ static void keep_recent(struct tier *t, struct outbox_item *i)
     free(oldest);
 }
 
-static void take_instances(struct tier *t, struct tier_publication *p, const struct redis_reply *r)
-{
-    for (unsigned i = 1; i < redis_reply_count(r); i++) {
-        struct span id = redis_reply_text(redis_reply_at(r, i));
-        if (id.len != TIER_ID_LEN || p->missing_count == TIER_INSTANCES_MAX)
-            continue;
-        if (span_eq(id, span_str(t->instance)))
-            memcpy(p->applied[p->applied_count++], id.p, id.len);
-        else
-            memcpy(p->missing[p->missing_count++], id.p, id.len);
-    }
-}
-
-/* Redis has the item: who waits for it is told, or waits on for the other instances. */
-static void on_confirmed(struct tier *t, const struct outbox_item *i, uint64_t number,
-                         const struct redis_reply *r)
-{
-    list_for_each_safe (it, next, &t->outbox.waiting) {
-        struct tier_publication *p = container_of(it, struct tier_publication, in_waiting);
-        if (p->serial != i->serial || p->is_replicated)
-            continue;
-        p->is_replicated = true;
-        p->number = number;
-        if (p->wants_all)
-            take_instances(t, p, r);
-        /* who has not answered by then hears nothing, and trusts nothing either */
-        p->deadline = mono_now_ms() + t->redis_config->max_invalidation_lag_ms + BEAT_EVERY_MS;
-        if (p->missing_count == 0)
-            finish(p);
-    }
-}
-
 static void leave_if_done(struct tier *t);
 
 static void tell_failure(struct tier *t, const struct redis_reply *r)
@@ -268,7 +192,13 @@ static void on_published(void *arg, enum redis_result result, const struct redis
     struct tier *t = arg;
     struct outbox *o = &t->outbox;
     unsigned sent = o->sent;
+    bool is_outlived = o->is_outlived;
     o->sent = 0;
+    o->is_outlived = false;
+    if (is_outlived) {
+        outbox_flush(t); /* whatever it says, the Redis that is there now has not said it */
+        return;
+    }
     if (result == REDIS_ERROR && span_starts_with(redis_reply_text(r), SPAN_LIT("GENERATION"))) {
         /* one of the two connections is where it should not be: both look for Redis anew */
         redis_link_drop(t->command_link, "it is another generation than the log's");
@@ -285,12 +215,12 @@ static void on_published(void *arg, enum redis_result result, const struct redis
         o->pending_count--;
         tally(&t->counters.published, 1);
         tally(&t->counters.replayed, i->is_again);
-        on_confirmed(t, i, last - (sent - 1 - n), r);
+        publications_confirm(t, i, last - (sent - 1 - n), r);
         atomic_fetch_sub(&t->announced, i->announced);
         keep_recent(t, i);
     }
     note_pending(t);
-    arm_deadlines(t);
+    publications_arm(t);
     if (o->pending_count == 0 && o->is_replaying) {
         o->is_replaying = false;
         tier_set_stamp(t);
@@ -343,6 +273,8 @@ void outbox_replay(struct tier *t)
     }
     o->recent_count = 0;
     o->is_replaying = o->pending_count > 0;
+    o->is_outlived = o->sent > 0;
+    memset(o->early, 0, sizeof(o->early)); /* numbers begin anew */
 }
 
 /* --- acknowledgements --- */
@@ -367,26 +299,6 @@ void outbox_acknowledge(struct tier *t, uint64_t number)
     (void)script_send(t->command_link, &c); /* without it its publisher waits until it may not */
 }
 
-void outbox_on_ack(struct tier *t, struct span instance, uint64_t number)
-{
-    list_for_each_safe (it, next, &t->outbox.waiting) {
-        struct tier_publication *p = container_of(it, struct tier_publication, in_waiting);
-        if (!p->wants_all || !p->is_replicated || p->number != number)
-            continue;
-        for (unsigned i = 0; i < p->missing_count; i++) {
-            if (!span_eq(instance, span_str(p->missing[i])))
-                continue;
-            memcpy(p->applied[p->applied_count++], p->missing[i], sizeof(p->missing[i]));
-            memmove(p->missing[i], p->missing[i + 1],
-                    (p->missing_count - i - 1) * sizeof(p->missing[i]));
-            p->missing_count--;
-            break;
-        }
-        if (p->missing_count == 0)
-            finish(p);
-    }
-}
-
 /* --- heartbeats --- */
 
 static void on_beaten(void *arg, enum redis_result result, const struct redis_reply *r)
@@ -403,6 +315,8 @@ static void on_beaten(void *arg, enum redis_result result, const struct redis_re
                  SPAN_ARG(redis_reply_text(r)));
     else if (was_refused && !t->outbox.is_refused)
         log_info("redis: it takes writes again");
+    if (span_starts_with(redis_reply_text(r), SPAN_LIT("NOREPLICAS")))
+        redis_link_drop(t->command_link, "it is cut off from its replicas, and may be replaced");
 }
 
 static struct span info_value(struct span info, struct span name)
@@ -471,6 +385,7 @@ static void beat(struct tier *t)
 static void on_beat(void *arg)
 {
     struct tier *t = arg;
+    widen_for_others(t);
     beat(t);
     if (++t->outbox.beats % MEMORY_EVERY_BEATS == 0)
         ask_memory(t);
@@ -502,7 +417,7 @@ bool outbox_start(struct tier *t)
     char name[64];
     snprintf(name, sizeof(name), "larder-%s-main", t->instance);
     o->spare = item_of_all();
-    o->deadlines = timer_new(t->loop, on_deadlines, t);
+    o->deadlines = timer_new(t->loop, publications_on_deadline, t);
     o->beat = timer_new(t->loop, on_beat, t);
     t->command_link = redis_link_new(t->loop, t->redis, name, &ops, t);
     if (!o->spare || !o->deadlines || !o->beat || !t->command_link)
@@ -517,12 +432,6 @@ static void free_items(struct list *items)
         list_remove(it);
         free(container_of(it, struct outbox_item, link));
     }
-}
-
-void tier_stop(struct tier *t)
-{
-    list_for_each_safe (it, next, &t->outbox.waiting)
-        finish(container_of(it, struct tier_publication, in_waiting));
 }
 
 void outbox_stop(struct tier *t)

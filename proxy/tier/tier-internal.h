@@ -3,6 +3,7 @@
  * tier.c     one instance's membership: state, stamps, waiters for leases, figures
  * log.c      the log of invalidations: joined, followed, applied; one connection that blocks
  * outbox.c   own invalidations until Redis has them; heartbeats; one connection for commands
+ * publication.c  ... and who waits for that
  * script.c   what Redis does in one step
  * message.c  invalidations as bytes
  * value*.c   stored answers as bytes
@@ -41,13 +42,22 @@ struct outbox_item {
     char bytes[];
 };
 
+/* An instance has applied an invalidation of ours, before we were told its number. */
+struct early_ack {
+    uint64_t number; /* 0: none */
+    char instance[TIER_ID_LEN + 1];
+};
+
 struct outbox {
     struct list pending, recent;                /* items, the oldest first */
     unsigned pending_count, recent_count, sent; /* sent: of pending, in the call under way */
     uint64_t serials;
     struct outbox_item *spare; /* "all", for when there is no memory */
+    bool is_outlived;          /* the call under way went to a Redis that is no more */
     bool is_replaying;         /* what another Redis may have lost has not all been said again */
     struct list waiting;       /* publications whose on_done is owed */
+    struct early_ack early[TIER_INSTANCES_MAX]; /* the latest */
+    unsigned early_count;
     struct timer *deadlines, *beat, *leaving;
     bool is_refused; /* the last heartbeat was: a master without its replicas, a full disk */
     unsigned beats;
@@ -117,6 +127,16 @@ void outbox_flush(struct tier *t); /* sends what waits, if it can be sent */
 /* Redis is another, or has lost something: what was confirmed lately is said again. */
 void outbox_replay(struct tier *t);
 void outbox_acknowledge(struct tier *t, uint64_t number); /* to others: it was applied here */
-void outbox_on_ack(struct tier *t, struct span instance, uint64_t number);
+
+/* publication.c */
+void publication_finish(struct tier_publication *p); /* its on_done comes, at home */
+void publications_arm(struct tier *t);               /* after what changes deadlines */
+void publications_on_deadline(void *tier);
+/* Redis has the item, as <number>, and says which instances there are: who waits for it is told, or
+ * waits on for these. */
+void publications_confirm(struct tier *t, const struct outbox_item *i, uint64_t number,
+                          const struct redis_reply *r);
+/* Another instance has applied it. */
+void publications_on_ack(struct tier *t, struct span instance, uint64_t number);
 
 #endif
