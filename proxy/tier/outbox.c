@@ -9,7 +9,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { LEAVE_MS = 500, QUIET_MS = 10000, MEMORY_EVERY_BEATS = 30 };
+enum {
+    LEAVE_MS = 500,
+    QUIET_MS = 10000,
+    MEMORY_EVERY_BEATS = 30,
+    PATIENCE_MS = 1000, /* nobody waits for these: a slow Redis is better told late than never */
+};
 
 /* --- what waits --- */
 
@@ -253,6 +258,7 @@ void outbox_flush(struct tier *t)
         args[n++] = i->is_walk ? span_of("", 0) : message_tags(bytes);
     }
     struct script_call c = {.script = SCRIPT_PUBLISH,
+                            .timeout_ms = PATIENCE_MS,
                             .keys = k.name,
                             .key_count = TIER_KEYS,
                             .args = args,
@@ -292,6 +298,7 @@ void outbox_acknowledge(struct tier *t, uint64_t number)
                           span_str(t->instance), span_str(LOG_MAX_TEXT), SPAN_LIT(LOG_ACK),
                           buf_span(&text)};
     struct script_call c = {.script = SCRIPT_NOTE,
+                            .timeout_ms = PATIENCE_MS,
                             .keys = keys,
                             .key_count = array_len(keys),
                             .args = args,
@@ -358,8 +365,11 @@ static void on_memory(void *arg, enum redis_result result, const struct redis_re
 static void ask_memory(struct tier *t)
 {
     struct span args[] = {SPAN_LIT("INFO"), SPAN_LIT("memory")};
-    struct redis_command c = {
-        .args = args, .count = array_len(args), .on_reply = on_memory, .arg = t};
+    struct redis_command c = {.args = args,
+                              .count = array_len(args),
+                              .timeout_ms = PATIENCE_MS,
+                              .on_reply = on_memory,
+                              .arg = t};
     (void)redis_send(t->command_link, &c); /* asked again later */
 }
 
@@ -373,6 +383,7 @@ static void beat(struct tier *t)
     tier_keys_init(t, &k);
     struct span args[] = {span_str(t->instance), buf_span(&kept)};
     struct script_call c = {.script = SCRIPT_BEAT,
+                            .timeout_ms = PATIENCE_MS,
                             .keys = &k.name[KEY_LIVE],
                             .key_count = 1,
                             .args = args,

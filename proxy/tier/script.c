@@ -54,7 +54,9 @@ static const struct {
     /* A server that has been started anew, or another one, may have lost writes; so has one whose
        last number is lower than what has been read there, or somebody else wrote to the log. */
     [SCRIPT_JOIN] = {WHOLE "local info = redis.call('INFO', 'server')\n"
-                           "local run = string.match(info, 'run_id:(%x+)') or '?'\n"
+                           "local replication = redis.call('INFO', 'replication')\n"
+                           "local run = (string.match(info, 'run_id:(%x+)') or '?') .. ':' ..\n"
+                           "  (string.match(replication, 'master_replid:(%x+)') or '?')\n"
                            "local b = redis.call('HMGET', KEYS[1], 'gen', 'run', 'seq')\n"
                            "local seq = tonumber(b[3])\n"
                            "if not b[1] or b[2] ~= run or not seq or\n"

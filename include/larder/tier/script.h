@@ -2,8 +2,8 @@
  *
  * All keys begin with "{larder:PREFIX}:", one hash tag, so that a cluster keeps them together:
  *
- *     boot   hash    gen (16 bytes), run (the server's run_id), seq (the last number), floor
- *     ep     zset    tag (8 bytes) -> number of the last invalidation that named it
+ *     boot   hash    gen (16 bytes), run (the server's run_id and master_replid), seq (the last
+ * number), floor ep     zset    tag (8 bytes) -> number of the last invalidation that named it
  *     walks  zset    message -> its number: invalidations that no single tag tells of; both have a
  *                    member "" as well, by which it is seen that they are there
  *     log    stream  NUMBER-0 -> i: instance, t: type, m: message; numbers without a gap
