@@ -59,7 +59,7 @@ struct redis {
     const struct redis_config *config;
     struct tls *tls; /* NULL: plain */
     struct redis_figures figures;
-    pthread_mutex_t lock;               /* of all below */
+    pthread_mutex_t lock; /* of all below */
     struct address moved; /* where MOVED, or a sentinel's news, has sent us; empty host: nowhere */
     char where[sizeof(struct address)]; /* the server last reached, or the first to try */
     uint64_t told;                      /* 1 << enum redis_fault; sentinels' above those */
@@ -100,7 +100,7 @@ struct slot {
     mono_ms close_at; /* no reply by then: the connection is dead */
     bool is_own;      /* the link's: no deadline, no figures */
     bool is_told;     /* its caller has had REDIS_LATE */
-    bool is_counted;  /* by the breaker and the histogram */
+    bool is_counted;  /* by the breaker */
 };
 
 enum link_state {
@@ -160,7 +160,6 @@ struct redis_link {
 
     enum redis_fault drop_fault; /* not FAULT_NONE: to be closed in the loop's next turn */
     char drop_why[160];
-    struct hist latency;
 };
 
 /* redis_link.c */

@@ -271,8 +271,6 @@ static void answer(struct redis_link *l, const struct redis_reply *r)
         call(s.on_reply, s.arg, is_error ? REDIS_ERROR : REDIS_OK, r);
         return;
     }
-    if (s.is_counted)
-        hist_record(&l->latency, mono_now_us() - s.sent_us);
     if (!s.is_told) {
         l->late_in_row = 0;
         f->errors += is_error;
@@ -361,9 +359,4 @@ void link_lose_all(struct redis_link *l)
         call(s.on_reply, s.arg, REDIS_LOST, NULL);
     }
     l->slots_due = 0;
-}
-
-void redis_link_latency(const struct redis_link *l, struct hist *into)
-{
-    hist_merge(into, &l->latency);
 }

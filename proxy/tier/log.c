@@ -191,7 +191,7 @@ static void on_state(void *arg, enum redis_result result, const struct redis_rep
     if (!t->log.is_behind)
         t->log.is_following = true;
     /* a server that takes no writes may not be the one that others write to */
-    if (!t->log.is_behind && !t->outbox.is_refused)
+    if (!t->log.is_behind && !t->pulse.is_refused)
         store_confirm(t->store, t->log.asked_mono_ms);
     tier_set_stamp(t);
     outbox_flush(t);
@@ -247,8 +247,10 @@ static void on_joined(void *arg, enum redis_result result, const struct redis_re
     if (result == REDIS_LOST)
         return;
     if (!is_good) {
-        struct span said = redis_reply_text(r);
-        log_warn("redis: cannot join: " SPAN_FMT, SPAN_ARG(said));
+        if (tier_may_tell(t)) {
+            struct span said = redis_reply_text(r);
+            log_warn("redis: cannot join: " SPAN_FMT, SPAN_ARG(said));
+        }
         lose(t, "the instance could not join");
         return;
     }

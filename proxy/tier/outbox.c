@@ -9,12 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum {
-    LEAVE_MS = 500,
-    QUIET_MS = 10000,
-    MEMORY_EVERY_BEATS = 30,
-    PATIENCE_MS = 1000, /* nobody waits for these: a slow Redis is better told late than never */
-};
+enum { LEAVE_MS = 500 };
 
 /* --- what waits --- */
 
@@ -133,7 +128,7 @@ static void on_publication(struct letter *l)
 }
 
 /* Those that found no memory, or whose "all" did not. */
-static void widen_for_others(struct tier *t)
+void outbox_retry(struct tier *t)
 {
     unsigned announced = atomic_exchange(&t->widened, 0);
     if (announced)
@@ -144,7 +139,7 @@ static void on_widen(struct letter *l)
 {
     struct tier *t = container_of(l, struct tier, widen_letter);
     atomic_store(&t->is_widening, false);
-    widen_for_others(t);
+    outbox_retry(t);
     outbox_flush(t);
 }
 
@@ -183,10 +178,8 @@ static void leave_if_done(struct tier *t);
 
 static void tell_failure(struct tier *t, const struct redis_reply *r)
 {
-    mono_ms now = mono_now_ms();
-    if (t->told_mono_ms && now - t->told_mono_ms < QUIET_MS)
+    if (!tier_may_tell(t))
         return;
-    t->told_mono_ms = now;
     struct span said = redis_reply_text(r);
     log_warn("redis: invalidations cannot be told to others, %u wait: " SPAN_FMT,
              t->outbox.pending_count, SPAN_ARG(said));
@@ -306,111 +299,13 @@ void outbox_acknowledge(struct tier *t, uint64_t number)
     (void)script_send(t->command_link, &c); /* without it its publisher waits until it may not */
 }
 
-/* --- heartbeats --- */
-
-static void on_beaten(void *arg, enum redis_result result, const struct redis_reply *r)
-{
-    struct tier *t = arg;
-    bool was_refused = t->outbox.is_refused;
-    if (result == REDIS_OK)
-        t->instances = redis_reply_count(r);
-    if (result == REDIS_OK || result == REDIS_ERROR)
-        t->outbox.is_refused = result == REDIS_ERROR;
-    if (t->outbox.is_refused && !was_refused)
-        log_warn("redis: it takes no writes, so no instance can tell others anything, and none is "
-                 "in contact: " SPAN_FMT,
-                 SPAN_ARG(redis_reply_text(r)));
-    else if (was_refused && !t->outbox.is_refused)
-        log_info("redis: it takes writes again");
-    if (span_starts_with(redis_reply_text(r), SPAN_LIT("NOREPLICAS")))
-        redis_link_drop(t->command_link, "it is cut off from its replicas, and may be replaced");
-}
-
-static struct span info_value(struct span info, struct span name)
-{
-    for (struct span rest = info, line; rest.p && rest.len;) {
-        struct span value;
-        line = span_trim(span_split(rest, '\n', &rest));
-        if (span_eq(span_split(line, ':', &value), name) && value.p) {
-            while (value.len && value.p[value.len - 1] == '\r')
-                value.len--;
-            return value;
-        }
-    }
-    return span_of(NULL, 0);
-}
-
-/* A policy that evicts any key may evict the log and the table of tags, which never end. */
-static void on_memory(void *arg, enum redis_result result, const struct redis_reply *r)
-{
-    struct tier *t = arg;
-    struct span info = redis_reply_text(r);
-    struct span policy = info_value(info, SPAN_LIT("maxmemory_policy"));
-    struct span max = info_value(info, SPAN_LIT("maxmemory"));
-    bool had_warning = t->warning[0] != '\0';
-    if (result != REDIS_OK)
-        return;
-    t->warning[0] = '\0';
-    if (!span_starts_with(policy, SPAN_LIT("allkeys-")) || span_eq(max, SPAN_LIT("0")))
-        return;
-    snprintf(t->warning, sizeof(t->warning),
-             "its maxmemory-policy is " SPAN_FMT
-             ": it may evict the log of invalidations, and then "
-             "all shared answers are dropped; set it to volatile-lru or noeviction",
-             SPAN_ARG(policy));
-    if (!had_warning)
-        log_warn("redis: %s", t->warning);
-}
-
-static void ask_memory(struct tier *t)
-{
-    struct span args[] = {SPAN_LIT("INFO"), SPAN_LIT("memory")};
-    struct redis_command c = {.args = args,
-                              .count = array_len(args),
-                              .timeout_ms = PATIENCE_MS,
-                              .on_reply = on_memory,
-                              .arg = t};
-    (void)redis_send(t->command_link, &c); /* asked again later */
-}
-
-static void beat(struct tier *t)
-{
-    struct tier_keys k;
-    char block[24];
-    struct buf kept;
-    buf_init_fixed(&kept, block, sizeof(block));
-    buf_add_u64(&kept, BEAT_KEPT_MS);
-    tier_keys_init(t, &k);
-    struct span args[] = {span_str(t->instance), buf_span(&kept)};
-    struct script_call c = {.script = SCRIPT_BEAT,
-                            .timeout_ms = PATIENCE_MS,
-                            .keys = &k.name[KEY_LIVE],
-                            .key_count = 1,
-                            .args = args,
-                            .arg_count = array_len(args),
-                            .on_reply = on_beaten,
-                            .arg = t};
-    (void)script_send(t->command_link, &c); /* the next one comes in a second */
-}
-
-static void on_beat(void *arg)
-{
-    struct tier *t = arg;
-    widen_for_others(t);
-    beat(t);
-    if (++t->outbox.beats % MEMORY_EVERY_BEATS == 0)
-        ask_memory(t);
-    timer_start(t->outbox.beat, BEAT_EVERY_MS);
-}
-
 /* --- life --- */
 
 static void on_up(void *arg)
 {
     struct tier *t = arg;
     script_load_all(t->command_link);
-    beat(t);
-    ask_memory(t);
+    pulse_on_up(t);
     outbox_flush(t);
 }
 
@@ -429,11 +324,9 @@ bool outbox_start(struct tier *t)
     snprintf(name, sizeof(name), "larder-%s-main", t->instance);
     o->spare = item_of_all();
     o->deadlines = timer_new(t->loop, publications_on_deadline, t);
-    o->beat = timer_new(t->loop, on_beat, t);
     t->command_link = redis_link_new(t->loop, t->redis, name, &ops, t);
-    if (!o->spare || !o->deadlines || !o->beat || !t->command_link)
+    if (!o->spare || !o->deadlines || !t->command_link || !pulse_start(t))
         return false;
-    timer_start(o->beat, BEAT_EVERY_MS);
     return true;
 }
 
@@ -453,7 +346,7 @@ void outbox_stop(struct tier *t)
     free_items(&o->recent);
     free(o->spare);
     timer_free(o->deadlines);
-    timer_free(o->beat);
+    pulse_stop(t);
     timer_free(o->leaving);
 }
 
@@ -501,7 +394,7 @@ void tier_leave(struct tier *t, void (*on_left)(void *arg), void *arg)
 {
     t->outbox.on_left = on_left;
     t->outbox.on_left_arg = arg;
-    timer_stop(t->outbox.beat);
+    pulse_stop(t);
     t->outbox.leaving = timer_new(t->loop, on_leaving, t);
     if (!t->outbox.leaving || !redis_link_is_up(t->command_link)) {
         left(t);

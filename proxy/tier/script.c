@@ -5,6 +5,8 @@
 #include <larder/tier/script.h>
 
 #include <larder/base/hash.h>
+#include <larder/base/log.h>
+#include <larder/base/monotime.h>
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -163,6 +165,8 @@ static const struct {
                         true},
 };
 
+enum { QUIET_MS = 10000 };
+
 /* Does the server know "allow-oom"? One answer for all links: they speak to one server. */
 static _Atomic bool is_plain;
 
@@ -202,8 +206,14 @@ static void on_loaded(void *arg, enum redis_result result, const struct redis_re
     struct redis_link *l = arg;
     if (result != REDIS_ERROR || atomic_load(&is_plain))
         return;
-    if (!memmem(redis_reply_text(r).p, redis_reply_text(r).len, "compil", 6))
-        return; /* something else: the first call will tell of it */
+    struct span said = redis_reply_text(r);
+    if (!said.len || !memmem(said.p, said.len, "compil", 6)) {
+        static _Atomic mono_ms told; /* by whichever link */
+        mono_ms now = mono_now_ms();
+        if (now - atomic_exchange(&told, now) > QUIET_MS)
+            log_warn("redis: its scripts cannot be loaded: " SPAN_FMT, SPAN_ARG(said));
+        return;
+    }
     atomic_store(&is_plain, true);
     script_load_all(l);
 }

@@ -2,8 +2,9 @@
  *
  * tier.c     one instance's membership: state, stamps, waiters for leases, figures
  * log.c      the log of invalidations: joined, followed, applied; one connection that blocks
- * outbox.c   own invalidations until Redis has them; heartbeats; one connection for commands
+ * outbox.c   own invalidations until Redis has them; one connection for commands
  * publication.c  ... and who waits for that
+ * pulse.c    heartbeats, and what Redis says of itself
  * script.c   what Redis does in one step
  * message.c  invalidations as bytes
  * value*.c   stored answers as bytes
@@ -26,8 +27,9 @@ enum {
     BATCH_MAX = 128,    /* messages of one script call */
     PENDING_MAX = 1024, /* messages that may wait for Redis; beyond: all is invalidated */
     RECENT_MAX = 1024,  /* confirmed ones that are kept, to be said again to another Redis */
+    PATIENCE_MS = 1000, /* where nobody waits: a slow Redis is better told late than never */
     BEAT_EVERY_MS = 1000,
-    WATCH_MS = 1000, /* sentinels are asked so often at least, and four times a lag */
+    WATCH_MS = 1000,     /* sentinels are asked so often at least, and four times a lag */
     BEAT_KEPT_MS = 5000, /* who was silent for longer is no instance any more */
 };
 
@@ -58,11 +60,16 @@ struct outbox {
     struct list waiting;       /* publications whose on_done is owed */
     struct early_ack early[TIER_INSTANCES_MAX]; /* the latest */
     unsigned early_count;
-    struct timer *deadlines, *beat, *leaving;
-    bool is_refused; /* the last heartbeat was: a master without its replicas, a full disk */
-    unsigned beats;
+    struct timer *deadlines, *leaving;
     void (*on_left)(void *arg);
     void *on_left_arg;
+};
+
+struct pulse {
+    struct timer *timer;
+    unsigned beats, instances; /* instances: heard of lately */
+    bool is_refused; /* the last heartbeat was: a master without its replicas, a full disk */
+    char warning[512];
 };
 
 struct log_reader {
@@ -86,9 +93,8 @@ struct tier {
     struct span prefix;
     struct log_reader log;
     struct outbox outbox;
+    struct pulse pulse;
     struct tier_counters counters;
-    unsigned instances;
-    char warning[512];
     mono_ms told_mono_ms; /* when the log was told of what keeps happening */
     /* any thread */
     struct letter widen_letter;
@@ -112,6 +118,8 @@ struct tier_keys {
     struct span name[TIER_KEYS];
 };
 void tier_keys_init(const struct tier *t, struct tier_keys *k);
+/* May the log be told again of what keeps happening? */
+bool tier_may_tell(struct tier *t);
 /* Publishes what a fetch that begins now must know. */
 void tier_set_stamp(struct tier *t);
 /* Whoever waits for this object's fetch elsewhere is told to look. Empty: all are. */
@@ -127,6 +135,13 @@ void outbox_flush(struct tier *t); /* sends what waits, if it can be sent */
 /* Redis is another, or has lost something: what was confirmed lately is said again. */
 void outbox_replay(struct tier *t);
 void outbox_acknowledge(struct tier *t, uint64_t number); /* to others: it was applied here */
+
+void outbox_retry(struct tier *t); /* what found no memory */
+
+/* pulse.c */
+bool pulse_start(struct tier *t); /* false: no memory */
+void pulse_on_up(struct tier *t); /* the connection for commands is there */
+void pulse_stop(struct tier *t);
 
 /* publication.c */
 void publication_finish(struct tier_publication *p); /* its on_done comes, at home */

@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+enum { QUIET_MS = 10000 };
+
 void tier_keys_init(const struct tier *t, struct tier_keys *k)
 {
     static const char *const names[TIER_KEYS] = {"boot", "ep", "walks", "log", "live"};
@@ -100,6 +102,15 @@ struct tier_counters *tier_counters(struct tier *t)
     return &t->counters;
 }
 
+bool tier_may_tell(struct tier *t)
+{
+    mono_ms now = mono_now_ms();
+    if (t->told_mono_ms && now - t->told_mono_ms < QUIET_MS)
+        return false;
+    t->told_mono_ms = now;
+    return true;
+}
+
 void tier_set_stamp(struct tier *t)
 {
     pthread_mutex_lock(&t->lock);
@@ -173,6 +184,6 @@ void tier_state_read(struct tier *t, struct tier_state *ret)
     ret->is_in_contact = confirmed && store_is_confirmed(t->store, now);
     ret->lag_ms = confirmed && now > confirmed ? now - confirmed : 0;
     ret->number = t->log.number;
-    ret->instances = t->instances;
-    snprintf(ret->warning, sizeof(ret->warning), "%s", t->warning);
+    ret->instances = t->pulse.instances;
+    snprintf(ret->warning, sizeof(ret->warning), "%s", t->pulse.warning);
 }

@@ -83,6 +83,15 @@ def test_a_redis_that_takes_no_writes_is_no_contact(pair, redis):
     pair.settle()
 
 
+def test_scripts_that_redis_has_forgotten_are_told_it_again(pair, redis):
+    redis.ask("SCRIPT", "FLUSH")
+    pair.invalidate(0, tag="forgotten")
+    wait_until(lambda: pair.stats(0)["pending"] == 0)
+    assert pair.invalidate(0, tag="forgotten", wait="all").json()["replicated"] is True
+    pair.settle()
+    assert not [line for line in pair.larders[0].log_lines if "takes no writes" in line["message"]]
+
+
 def test_the_docs_give_the_user_that_these_tests_log_in_with():
     line = next(line for line in (ROOT / "docs/FLEET.md").read_text().splitlines()
                 if line.startswith("ACL SETUSER larder on >"))

@@ -16,7 +16,6 @@
 #define LARDER_NET_REDIS_H
 
 #include <larder/base/err.h>
-#include <larder/base/hist.h>
 #include <larder/base/macros.h>
 #include <larder/config/config.h>
 #include <larder/net/tls.h>
@@ -49,8 +48,8 @@ typedef void (*redis_on_reply)(void *arg, enum redis_result result, const struct
 struct redis_command {
     const struct span *args; /* the command's name first; binary-safe; copied */
     unsigned count;
-    /* 0: the config's command_timeout. A longer one tells of a command that may block: it counts
-     * neither for the breaker nor for the latency. */
+    /* 0: the config's command_timeout. A longer one tells of a command that may block, or whose
+     * sender is patient: it does not count for the breaker. */
     uint64_t timeout_ms;
     /* Called exactly once, never before redis_send() has returned. NULL: nobody wants to know. */
     redis_on_reply on_reply;
@@ -88,8 +87,9 @@ bool redis_link_is_up(const struct redis_link *l); /* connected and greeted, bre
  * Nothing can be sent from here on; REDIS_LOST and on_down come in the loop's next turn. */
 void redis_link_drop(struct redis_link *l, const char *why);
 
-/* Asks the sentinels each <every_ms> where the master is; links of <r> that are elsewhere than where
- * it has gone are lost, and come up there. In <loop>'s thread, freed before <r>. NULL: no memory. */
+/* Asks the sentinels each <every_ms> where the master is; links of <r> that are elsewhere than
+ * where it has gone are lost, and come up there. In <loop>'s thread, freed before <r>. NULL: no
+ * memory. */
 struct redis_watch;
 struct redis_watch *redis_watch_new(struct loop *loop, struct redis *r, uint64_t every_ms);
 void redis_watch_free(struct redis_watch *w); /* NULL is fine */
@@ -105,8 +105,5 @@ struct redis_figures {
     _Atomic uint64_t breaker_opened;             /* how often one opened */
 };
 const struct redis_figures *redis_figures(const struct redis *r);
-/* Adds the time from sending to reply of this link's commands, blocking ones left out. Any thread.
- */
-void redis_link_latency(const struct redis_link *l, struct hist *into);
 
 #endif

@@ -8,6 +8,7 @@
 #ifndef LARDER_TIER_OBJECTS_H
 #define LARDER_TIER_OBJECTS_H
 
+#include <larder/base/hist.h>
 #include <larder/config/route.h>
 #include <larder/tier/tier.h>
 
