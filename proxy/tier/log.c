@@ -206,10 +206,8 @@ static uint64_t block_ms(const struct tier *t)
 
 static void follow(struct tier *t)
 {
-    struct tier_keys k;
     char numbers[3][48];
     struct buf block, count, after;
-    tier_keys_init(t, &k);
     buf_init_fixed(&block, numbers[0], sizeof(numbers[0]));
     buf_init_fixed(&count, numbers[1], sizeof(numbers[1]));
     buf_init_fixed(&after, numbers[2], sizeof(numbers[2]));
@@ -220,8 +218,8 @@ static void follow(struct tier *t)
     buf_add_str(&after, LAST_OF_NUMBER);
     struct span read[] = {SPAN_LIT("XREAD"), SPAN_LIT("COUNT"), buf_span(&count),
                           SPAN_LIT("BLOCK"), buf_span(&block),  SPAN_LIT("STREAMS"),
-                          k.name[KEY_LOG],   buf_span(&after)};
-    struct span state[] = {SPAN_LIT("HMGET"), k.name[KEY_BOOT], SPAN_LIT("gen"), SPAN_LIT("seq")};
+                          t->keys[KEY_LOG],  buf_span(&after)};
+    struct span state[] = {SPAN_LIT("HMGET"), t->keys[KEY_BOOT], SPAN_LIT("gen"), SPAN_LIT("seq")};
     struct redis_command c = {.args = read,
                               .count = array_len(read),
                               .timeout_ms = block_ms(t) + GRACE_MS,
@@ -278,7 +276,6 @@ static void on_joined(void *arg, enum redis_result result, const struct redis_re
 
 static void join(struct tier *t)
 {
-    struct tier_keys k;
     uint8_t generation[VALUE_GENERATION];
     char number[24];
     struct buf last;
@@ -289,6 +286,7 @@ static void join(struct tier *t)
         span_of((const char *)t->stamp.generation, t->log.has_generation ? VALUE_GENERATION : 0),
         buf_span(&last)};
     struct script_call c = {.script = SCRIPT_JOIN,
+                            .keys = t->keys,
                             .key_count = TIER_KEYS,
                             .args = args,
                             .arg_count = array_len(args),
@@ -296,8 +294,6 @@ static void join(struct tier *t)
                             .on_reply = on_joined,
                             .arg = t};
     random_bytes(generation, sizeof(generation));
-    tier_keys_init(t, &k);
-    c.keys = k.name;
     t->log.is_joined = t->log.is_following = false;
     tier_set_stamp(t);
     if (!script_send(t->log_link, &c))
@@ -323,11 +319,6 @@ static void on_down(void *arg, const char *why)
 bool log_start_reading(struct tier *t)
 {
     static const struct redis_link_ops ops = {.on_up = on_up, .on_down = on_down};
-    char name[64];
-    struct buf b;
-    buf_init_fixed(&b, name, sizeof(name) - 1);
-    buf_add_fmt(&b, "larder-%s-log", t->instance);
-    name[b.len] = '\0';
-    t->log_link = redis_link_new(t->loop, t->redis, name, &ops, t);
+    t->log_link = tier_link_new(t, t->loop, "log", &ops, t);
     return t->log_link != NULL;
 }

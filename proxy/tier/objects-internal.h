@@ -17,8 +17,7 @@ struct objects {
     const struct redis_config *redis;
     struct span secret;
     struct redis_link *link;
-    struct buf keys; /* the text of the next four */
-    struct span boot, ep, walks, log;
+    const struct span *keys;  /* the tier's, by enum tier_key */
     struct list gets;         /* reads that somebody waits for */
     struct list queue;        /* writes whose turn has not come */
     unsigned queued, writing; /* waiting, and under way */

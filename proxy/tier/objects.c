@@ -1,6 +1,7 @@
 /* A worker's own link to Redis, and the names under which it finds things there. */
 #include "objects-internal.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 void object_key_format(const struct objects *o, char kind, const uint8_t name[VALUE_NAME],
@@ -35,25 +36,6 @@ static void on_again(void *arg)
     objects_pump(arg);
 }
 
-/* The keys that all calls name, one behind the other in one block. */
-static bool make_keys(struct objects *o)
-{
-    const char *names[] = {"boot", "ep", "walks", "log"};
-    struct span *keys[] = {&o->boot, &o->ep, &o->walks, &o->log};
-    size_t from[array_len(names) + 1] = {0};
-    buf_init(&o->keys, array_len(names) * OBJECT_KEY_MAX);
-    for (unsigned i = 0; i < array_len(names); i++) {
-        buf_add_span(&o->keys, tier_prefix(o->tier));
-        buf_add_str(&o->keys, names[i]);
-        from[i + 1] = o->keys.len;
-    }
-    if (o->keys.failed)
-        return false;
-    for (unsigned i = 0; i < array_len(names); i++)
-        *keys[i] = span_of(o->keys.p + from[i], from[i + 1] - from[i]);
-    return true;
-}
-
 struct objects *objects_new(struct tier *t, struct loop *loop, const struct config *config,
                             unsigned worker)
 {
@@ -63,19 +45,16 @@ struct objects *objects_new(struct tier *t, struct loop *loop, const struct conf
         return NULL;
     o->tier = t;
     o->counters = tier_counters(t);
+    o->keys = t->keys;
     o->loop = loop;
     o->redis = config->redis;
     o->secret = config->secret;
     list_init(&o->gets);
     list_init(&o->queue);
     o->again = timer_new(loop, on_again, o);
-    char block[64];
-    struct buf name;
-    buf_init_fixed(&name, block, sizeof(block));
-    buf_add_fmt(&name, "larder-%s-w%u", tier_instance(t), worker);
-    buf_add_char(&name, '\0');
-    if (o->again && make_keys(o) && !name.failed)
-        o->link = redis_link_new(loop, tier_redis(t), name.p, &ops, o);
+    char what[16];
+    snprintf(what, sizeof(what), "w%u", worker);
+    o->link = o->again ? tier_link_new(t, loop, what, &ops, o) : NULL;
     if (!o->link) {
         objects_free(o);
         return NULL;
@@ -92,7 +71,6 @@ void objects_free(struct objects *o)
     redis_link_free(take(o->link)); /* what is under way is told so, and frees itself */
     objects_drop_writes(o);
     timer_free(o->again);
-    buf_fini(&o->keys);
     free(o);
 }
 

@@ -72,7 +72,8 @@ static bool ask(struct object_get *g)
     object_key_format(o, 'l', g->lease.name, &lease);
     buf_add_u64(&ms, g->s.lease_ms);
     size_t token_len = g->has_token ? sizeof(g->lease.token) : 0;
-    struct span keys[] = {o->boot, o->ep, o->walks, buf_span(&object), buf_span(&lease)};
+    struct span keys[] = {o->keys[KEY_BOOT], o->keys[KEY_EP], o->keys[KEY_WALKS], buf_span(&object),
+                          buf_span(&lease)};
     struct span args[] = {octets(g->lease.generation, VALUE_GENERATION),
                           octets(g->lease.token, token_len), buf_span(&ms),
                           g->wants_only_lease ? SPAN_LIT("lease") : SPAN_LIT("")};

@@ -70,7 +70,7 @@ static bool send_put(struct object_put *p, struct span value)
     object_key_format(o, 'o', name, &object);
     object_key_format(o, 'l', noted, &lease);
     buf_add_u64(&ms, p->life_ms);
-    struct span keys[] = {o->boot, buf_span(&object), buf_span(&lease), o->log};
+    struct span keys[] = {o->keys[KEY_BOOT], buf_span(&object), buf_span(&lease), o->keys[KEY_LOG]};
     struct span args[] = {octets(p->stamp.generation, VALUE_GENERATION),
                           buf_span(&ms),
                           value,
@@ -179,7 +179,7 @@ void objects_release(struct objects *o, const struct object_lease *l)
         return;
     buf_init_fixed(&key, block, sizeof(block));
     object_key_format(o, 'l', l->name, &key);
-    struct span keys[] = {o->boot, buf_span(&key), o->log};
+    struct span keys[] = {o->keys[KEY_BOOT], buf_span(&key), o->keys[KEY_LOG]};
     struct span args[] = {octets(l->generation, VALUE_GENERATION),
                           octets(l->token, sizeof(l->token)), span_str(tier_instance(o->tier)),
                           SPAN_LIT(LOG_MAX_TEXT), octets(l->name, VALUE_NAME)};

@@ -231,11 +231,9 @@ void outbox_flush(struct tier *t)
 {
     struct outbox *o = &t->outbox;
     struct span args[4 + 3 * BATCH_MAX];
-    struct tier_keys k;
     unsigned n = 4, count = 0;
     if (o->sent || o->pending_count == 0 || !t->log.is_joined)
         return;
-    tier_keys_init(t, &k);
     args[0] = span_of((const char *)t->stamp.generation, VALUE_GENERATION);
     args[1] = span_str(t->instance);
     args[2] = span_str(LOG_MAX_TEXT);
@@ -252,7 +250,7 @@ void outbox_flush(struct tier *t)
     }
     struct script_call c = {.script = SCRIPT_PUBLISH,
                             .timeout_ms = PATIENCE_MS,
-                            .keys = k.name,
+                            .keys = t->keys,
                             .key_count = TIER_KEYS,
                             .args = args,
                             .arg_count = n,
@@ -280,13 +278,11 @@ void outbox_replay(struct tier *t)
 
 void outbox_acknowledge(struct tier *t, uint64_t number)
 {
-    struct tier_keys k;
     char block[24];
     struct buf text;
     buf_init_fixed(&text, block, sizeof(block));
     buf_add_u64(&text, number);
-    tier_keys_init(t, &k);
-    struct span keys[] = {k.name[KEY_BOOT], k.name[KEY_LOG]};
+    struct span keys[] = {t->keys[KEY_BOOT], t->keys[KEY_LOG]};
     struct span args[] = {span_of((const char *)t->stamp.generation, VALUE_GENERATION),
                           span_str(t->instance), span_str(LOG_MAX_TEXT), SPAN_LIT(LOG_ACK),
                           buf_span(&text)};
@@ -320,11 +316,9 @@ bool outbox_start(struct tier *t)
 {
     static const struct redis_link_ops ops = {.on_up = on_up, .on_down = on_down};
     struct outbox *o = &t->outbox;
-    char name[64];
-    snprintf(name, sizeof(name), "larder-%s-main", t->instance);
     o->spare = item_of_all();
     o->deadlines = timer_new(t->loop, publications_on_deadline, t);
-    t->command_link = redis_link_new(t->loop, t->redis, name, &ops, t);
+    t->command_link = tier_link_new(t, t->loop, "main", &ops, t);
     if (!o->spare || !o->deadlines || !t->command_link || !pulse_start(t))
         return false;
     return true;
@@ -374,13 +368,11 @@ static void on_leaving(void *arg)
 
 static void leave_if_done(struct tier *t)
 {
-    struct tier_keys k;
     struct span instance = span_str(t->instance);
     if (!t->outbox.on_left || t->outbox.pending_count)
         return;
-    tier_keys_init(t, &k);
     struct script_call c = {.script = SCRIPT_LEAVE,
-                            .keys = &k.name[KEY_LIVE],
+                            .keys = &t->keys[KEY_LIVE],
                             .key_count = 1,
                             .args = &instance,
                             .arg_count = 1,

@@ -76,16 +76,14 @@ static void ask_memory(struct tier *t)
 
 static void beat(struct tier *t)
 {
-    struct tier_keys k;
     char block[24];
     struct buf kept;
     buf_init_fixed(&kept, block, sizeof(block));
     buf_add_u64(&kept, BEAT_KEPT_MS);
-    tier_keys_init(t, &k);
     struct span args[] = {span_str(t->instance), buf_span(&kept)};
     struct script_call c = {.script = SCRIPT_BEAT,
                             .timeout_ms = PATIENCE_MS,
-                            .keys = &k.name[KEY_LIVE],
+                            .keys = &t->keys[KEY_LIVE],
                             .key_count = 1,
                             .args = args,
                             .arg_count = array_len(args),

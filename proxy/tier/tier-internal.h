@@ -80,6 +80,9 @@ struct log_reader {
     uint64_t number; /* the last that was applied */
 };
 
+/* The names of the keys that all instances share. */
+enum tier_key { KEY_BOOT, KEY_EP, KEY_WALKS, KEY_LOG, KEY_LIVE, TIER_KEYS };
+
 struct tier {
     const struct config *config;
     const struct redis_config *redis_config;
@@ -91,6 +94,8 @@ struct tier {
     char instance[TIER_ID_LEN + 1];
     char prefix_block[128];
     struct span prefix;
+    char key_blocks[TIER_KEYS][160];
+    struct span keys[TIER_KEYS];
     struct log_reader log;
     struct outbox outbox;
     struct pulse pulse;
@@ -111,13 +116,9 @@ static inline void tally(_Atomic uint64_t *c, int64_t n)
     atomic_fetch_add_explicit(c, (uint64_t)n, memory_order_relaxed);
 }
 
-/* The name of a key: boot, ep... */
-enum tier_key { KEY_BOOT, KEY_EP, KEY_WALKS, KEY_LOG, KEY_LIVE, TIER_KEYS };
-struct tier_keys {
-    char block[TIER_KEYS][160];
-    struct span name[TIER_KEYS];
-};
-void tier_keys_init(const struct tier *t, struct tier_keys *k);
+/* A connection of this instance; <what> it is for, in its name. NULL: no memory. */
+struct redis_link *tier_link_new(struct tier *t, struct loop *loop, const char *what,
+                                 const struct redis_link_ops *ops, void *arg);
 /* May the log be told again of what keeps happening? */
 bool tier_may_tell(struct tier *t);
 /* Publishes what a fetch that begins now must know. */

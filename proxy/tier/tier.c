@@ -9,16 +9,24 @@
 
 enum { QUIET_MS = 10000 };
 
-void tier_keys_init(const struct tier *t, struct tier_keys *k)
+static void name_keys(struct tier *t)
 {
     static const char *const names[TIER_KEYS] = {"boot", "ep", "walks", "log", "live"};
     for (unsigned i = 0; i < TIER_KEYS; i++) {
         struct buf b;
-        buf_init_fixed(&b, k->block[i], sizeof(k->block[i]));
+        buf_init_fixed(&b, t->key_blocks[i], sizeof(t->key_blocks[i]));
         buf_add_span(&b, t->prefix);
         buf_add_str(&b, names[i]);
-        k->name[i] = buf_span(&b);
+        t->keys[i] = buf_span(&b);
     }
+}
+
+struct redis_link *tier_link_new(struct tier *t, struct loop *loop, const char *what,
+                                 const struct redis_link_ops *ops, void *arg)
+{
+    char name[64];
+    snprintf(name, sizeof(name), "larder-%s-%s", t->instance, what);
+    return redis_link_new(loop, t->redis, name, ops, arg);
 }
 
 enum err_code tier_new(const struct config *config, struct store *store, struct loop *loop,
@@ -48,6 +56,7 @@ enum err_code tier_new(const struct config *config, struct store *store, struct 
     buf_add_span(&prefix, config->redis->prefix);
     buf_add_str(&prefix, "}:");
     t->prefix = buf_span(&prefix);
+    name_keys(t);
     enum err_code rc = prefix.failed ? err_set(err, ERR_TOO_LARGE, "redis.prefix", "is too long")
                                      : redis_new(config->redis, report, &t->redis, err);
     if (rc) {
