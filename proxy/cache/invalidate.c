@@ -33,9 +33,9 @@ static bool is_match(const struct store_match *m, const struct cache_key *key, c
     return m->kind == STORE_ALL_OF ? n == m->tag_count : n > 0;
 }
 
-static bool entry_is_match(const struct work *w, const struct entry *e)
+bool store_match_means(const struct store_match *m, const struct entry *e)
 {
-    return is_match(w->m, &e->key, e->tags, e->tag_count, e->target, e->tag_text);
+    return is_match(m, &e->key, e->tags, e->tag_count, e->target, e->tag_text);
 }
 
 /* Usable in some way until now? The tags that are invalidated just now do not count against it. */
@@ -98,7 +98,7 @@ static void hit_record(struct work *w, struct shard *sh, const struct tag_record
     for (struct tag_link *l = r ? r->first : NULL, *next; l; l = next) {
         struct entry *e = l->entry;
         next = l->next;
-        if (w->m->kind == STORE_ALL_OF && !entry_is_match(w, e))
+        if (w->m->kind == STORE_ALL_OF && !store_match_means(w->m, e))
             continue;
         bool is_seen = false;
         for (unsigned i = 0; i < seen && !is_seen; i++)
@@ -137,7 +137,7 @@ static void hit_table(struct work *w, struct shard *sh)
     for (size_t n = 0; n < sh->size; n++) {
         for (struct entry *e = sh->table[n], *next; e; e = next) {
             next = e->chain;
-            if (entry_is_match(w, e))
+            if (store_match_means(w->m, e))
                 hit_entry(w, sh, e);
         }
     }

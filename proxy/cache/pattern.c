@@ -42,3 +42,9 @@ bool pattern_matches(const struct pattern *p, const struct cache_key *key, struc
         return has_prefix(p->text, tag_text);
     }
 }
+
+bool pattern_test(void *pattern, const struct cache_key *key, struct span target,
+                  struct span tag_text)
+{
+    return pattern_matches(pattern, key, target, tag_text);
+}

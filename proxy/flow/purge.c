@@ -123,17 +123,10 @@ static void announce(struct purge *p)
 
 static void note(struct purge *p, const struct store_match *m)
 {
-    static const enum message_kind kinds[] = {[STORE_ANY_TAG] = MESSAGE_ANY_TAG,
-                                              [STORE_ALL_OF] = MESSAGE_ALL_OF,
-                                              [STORE_TEST] = MESSAGE_PATTERN};
+    struct message message;
     if (!p->publication)
         return;
-    struct message message = {
-        .kind = kinds[m->kind], .is_soft = p->is_soft, .tag_count = m->tag_count};
-    if (m->kind == STORE_TEST)
-        message.pattern = *(const struct pattern *)m->arg;
-    else
-        memcpy(message.tags, m->tags, m->tag_count * sizeof(*m->tags));
+    message_from_match(m, p->is_soft, &message);
     message_add(&message, &p->publication->messages);
 }
 
@@ -236,16 +229,10 @@ void purge_route_values(struct purge *p, const struct route *r, const struct pur
         run_all_of(p, tags, n);
 }
 
-static bool test_pattern(void *arg, const struct cache_key *key, struct span target,
-                         struct span tag_text)
-{
-    return pattern_matches(arg, key, target, tag_text);
-}
-
 static void run_pattern(struct purge *p, enum pattern_kind kind, struct span text)
 {
     struct pattern pattern = {.kind = kind, .text = text};
-    const struct store_match m = {.kind = STORE_TEST, .test = test_pattern, .arg = &pattern};
+    const struct store_match m = {.kind = STORE_TEST, .test = pattern_test, .arg = &pattern};
     run(p, &m);
 }
 

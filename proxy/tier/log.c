@@ -19,20 +19,9 @@ static void join(struct tier *t);
 
 /* --- obeying --- */
 
-static bool test_pattern(void *arg, const struct cache_key *key, struct span target,
-                         struct span tag_text)
-{
-    return pattern_matches(arg, key, target, tag_text);
-}
-
 static void obey(struct tier *t, struct message *m)
 {
-    static const int kinds[] = {[MESSAGE_ANY_TAG] = STORE_ANY_TAG,
-                                [MESSAGE_ALL_OF] = STORE_ALL_OF,
-                                [MESSAGE_PATTERN] = STORE_TEST};
-    struct store_match match = {
-        .tags = m->tags, .tag_count = m->tag_count, .test = test_pattern, .arg = &m->pattern};
-    match.kind = kinds[m->kind];
+    struct store_match match = message_match(m);
     struct store_invalidation i = {.match = &match, .is_soft = m->is_soft, .now = mono_now_ms()};
     (void)store_invalidate(t->store, &i); /* what it matched is its publisher's to tell */
 }

@@ -4,6 +4,28 @@
 
 enum { FLAG_SOFT = 1, FLAG_ACK = 2, HEAD = 4, PATTERN_TEXT_MAX = 8192 };
 
+void message_from_match(const struct store_match *m, bool is_soft, struct message *ret)
+{
+    *ret = (struct message){.is_soft = is_soft};
+    if (m->kind == STORE_TEST) {
+        ret->kind = MESSAGE_PATTERN;
+        ret->pattern = *(const struct pattern *)m->arg;
+        return;
+    }
+    ret->kind = m->kind == STORE_ALL_OF ? MESSAGE_ALL_OF : MESSAGE_ANY_TAG;
+    ret->tag_count = m->tag_count;
+    memcpy(ret->tags, m->tags, m->tag_count * sizeof(*m->tags));
+}
+
+struct store_match message_match(struct message *m)
+{
+    if (m->kind == MESSAGE_PATTERN)
+        return (struct store_match){.kind = STORE_TEST, .test = pattern_test, .arg = &m->pattern};
+    return (struct store_match){.kind = m->kind == MESSAGE_ALL_OF ? STORE_ALL_OF : STORE_ANY_TAG,
+                                .tags = m->tags,
+                                .tag_count = m->tag_count};
+}
+
 void message_add(const struct message *m, struct buf *out)
 {
     bool is_pattern = m->kind == MESSAGE_PATTERN;

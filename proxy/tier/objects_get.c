@@ -136,23 +136,15 @@ static void wait_for_lease(struct object_get *g)
 }
 
 /* Invalidations that no single tag tells of, since its fetch began. */
-static bool is_outdated(const struct object_get *g, const struct redis_reply *r,
-                        const struct entry *e)
+static bool is_outdated(const struct redis_reply *r, const struct entry *e)
 {
     enum { FIRST_WALK = 3 };
     struct message m;
     for (unsigned i = FIRST_WALK; i < redis_reply_count(r); i++) {
         if (!message_parse(redis_reply_text(redis_reply_at(r, i)), &m))
             return true; /* of a later format: it may mean this */
-        if (m.kind == MESSAGE_PATTERN) {
-            if (pattern_matches(&m.pattern, &g->key, e->target, e->tag_text))
-                return true;
-            continue;
-        }
-        unsigned found = 0;
-        for (unsigned j = 0; j < m.tag_count; j++)
-            found += tags_have(e->tags, e->tag_count, m.tags[j]);
-        if (m.kind == MESSAGE_ALL_OF ? found == m.tag_count : found > 0)
+        struct store_match match = message_match(&m);
+        if (store_match_means(&match, e))
             return true;
     }
     return false;
@@ -175,7 +167,7 @@ static struct entry *open_value(struct object_get *g, const struct redis_reply *
         tally(&c->foreign, 1);
     if (rc)
         return NULL;
-    bool is_outdated_by_walk = is_outdated(g, r, e);
+    bool is_outdated_by_walk = is_outdated(r, e);
     if (is_outdated_by_walk)
         tally(&c->outdated, 1);
     if (!is_outdated_by_walk && g->s.is_good(g->s.arg, e)) {

@@ -20,5 +20,8 @@ struct pattern {
 /* <target> is empty for flights and where it was not kept: then it may be meant. */
 bool pattern_matches(const struct pattern *p, const struct cache_key *key, struct span target,
                      struct span tag_text);
+/* The same as the test of a struct store_match, whose arg is the pattern. */
+bool pattern_test(void *pattern, const struct cache_key *key, struct span target,
+                  struct span tag_text);
 
 #endif

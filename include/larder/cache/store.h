@@ -143,6 +143,8 @@ struct store_match {
     bool (*test)(void *arg, const struct cache_key *key, struct span target, struct span tag_text);
     void *arg;
 };
+/* Is <e> meant? */
+bool store_match_means(const struct store_match *m, const struct entry *e);
 
 struct store_invalidation {
     const struct store_match *match;

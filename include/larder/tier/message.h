@@ -10,7 +10,7 @@
 
 #include <larder/base/buf.h>
 #include <larder/cache/pattern.h>
-#include <larder/cache/tag.h>
+#include <larder/cache/store.h>
 
 enum { TIER_INSTANCES_MAX = 64, TIER_ID_LEN = 16, MESSAGE_TAGS_MAX = 512 };
 
@@ -23,6 +23,11 @@ struct message {
     uint64_t tags[MESSAGE_TAGS_MAX];
     struct pattern pattern; /* its text lies in what was parsed */
 };
+
+/* What the store was told, as a message; a STORE_TEST's test must be pattern_test(). */
+void message_from_match(const struct store_match *m, bool is_soft, struct message *ret);
+/* ... and back. It points into <m>. */
+struct store_match message_match(struct message *m);
 
 /* Appends one message with its length before it, so that several stand one behind the other. */
 void message_add(const struct message *m, struct buf *out);

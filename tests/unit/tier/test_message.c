@@ -179,9 +179,35 @@ static void a_list_that_is_cut_ends_there(void **state)
     buf_fini(&out);
 }
 
+static void what_the_store_was_told_is_what_it_is_told_elsewhere(void **state)
+{
+    (void)state;
+    uint64_t tags[] = {1, 2};
+    struct pattern pattern = {.kind = PATTERN_PATH, .text = SPAN_LIT("/rooms/{id}")};
+    const struct store_match cases[] = {
+        {.kind = STORE_ANY_TAG, .tag_count = 2, .tags = tags},
+        {.kind = STORE_ALL_OF, .tag_count = 2, .tags = tags},
+        {.kind = STORE_TEST, .test = pattern_test, .arg = &pattern},
+    };
+    for (unsigned i = 0; i < array_len(cases); i++) {
+        struct message m;
+        message_from_match(&cases[i], i == 1, &m);
+        assert_int_equal(m.is_soft, i == 1);
+        struct store_match back = message_match(&m);
+        assert_int_equal(back.kind, cases[i].kind);
+        assert_int_equal(back.tag_count, cases[i].tag_count);
+        for (unsigned n = 0; n < back.tag_count; n++)
+            assert_int_equal(back.tags[n], tags[n]);
+        assert_true(back.test == cases[i].test);
+        if (back.kind == STORE_TEST)
+            assert_true(span_eq(((struct pattern *)back.arg)->text, pattern.text));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_the_store_was_told_is_what_it_is_told_elsewhere),
         cmocka_unit_test(messages_stand_one_behind_the_other),
         cmocka_unit_test(the_form_is_the_same_on_every_machine),
         cmocka_unit_test(what_is_no_message_is_refused),
