@@ -243,10 +243,11 @@ static enum err_code start(struct daemon *d, struct err *err)
     return rc;
 }
 
-static void format_address(const struct address *a, struct buf *out)
+static void add_address(const struct address *a, struct buf *out)
 {
-    bool is_v6 = strchr(a->host, ':') != NULL;
-    buf_add_fmt(out, is_v6 ? "[%s]:%u" : "%s:%u", a->host, a->port);
+    char text[sizeof(*a) + 8];
+    address_format(a, text, sizeof(text));
+    buf_add_str(out, text);
 }
 
 static void say_ready(struct daemon *d)
@@ -258,12 +259,12 @@ static void say_ready(struct daemon *d)
     for (unsigned i = 0; i < d->config->listen_count; i++) {
         if (i)
             buf_add_str(&out, ", ");
-        format_address(&d->addresses[i], &out);
+        add_address(&d->addresses[i], &out);
         buf_add_str(&out, d->config->listen[i].tls ? " (TLS)" : "");
     }
     if (d->config->control.enabled) {
         buf_add_str(&out, ", control ");
-        format_address(&d->config->control.listen.address, &out);
+        add_address(&d->config->control.listen.address, &out);
         buf_add_str(&out, d->config->control.listen.tls ? " (TLS)" : "");
     }
     log_info("%.*s", (int)out.len, out.p);

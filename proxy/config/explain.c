@@ -38,10 +38,10 @@ static void add_size(struct buf *out, uint64_t bytes)
 
 static void add_address(struct buf *out, const struct address *a)
 {
-    if (!a->host[0])
-        buf_add_fmt(out, "*:%u", a->port);
-    else
-        buf_add_fmt(out, strchr(a->host, ':') ? "[%s]:%u" : "%s:%u", a->host, a->port);
+    char text[sizeof(*a) + 8];
+    address_format(a, text, sizeof(text));
+    buf_add_str(out, a->host[0] ? "" : "*"); /* any of ours */
+    buf_add_str(out, text);
 }
 
 static void add_listen(struct buf *out, const struct listen_config *l)

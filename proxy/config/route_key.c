@@ -169,6 +169,12 @@ static enum key_result judge(const struct key_build *k, const char **ret_why)
     return KEY_OK;
 }
 
+void route_tag_format(const struct route *r, struct buf *out)
+{
+    buf_add_str(out, "route:");
+    buf_add_span(out, r->name);
+}
+
 static void emit_route_tags(const struct key_build *k)
 {
     char block[96]; /* a name has at most 64 bytes */
@@ -176,8 +182,7 @@ static void emit_route_tags(const struct key_build *k)
     if (!k->on_tag)
         return;
     buf_init_fixed(&tag, block, sizeof(block));
-    buf_add_str(&tag, "route:");
-    buf_add_span(&tag, k->route->name);
+    route_tag_format(k->route, &tag);
     k->on_tag(k->arg, SPAN_LIT("*"));
     k->on_tag(k->arg, buf_span(&tag));
 }

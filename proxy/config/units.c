@@ -2,6 +2,7 @@
 #include "config-internal.h"
 
 #include <arpa/inet.h>
+#include <stdio.h>
 
 static bool parse_unit(struct span s, uint64_t *ret_number, struct span *ret_unit)
 {
@@ -95,6 +96,17 @@ bool address_parse(struct span s, bool may_lack_host, struct address *ret)
         memcpy(ret->host, host.p, host.len);
     ret->port = (uint16_t)port;
     return true;
+}
+
+bool address_eq(const struct address *a, const struct address *b)
+{
+    return a->port == b->port && strcmp(a->host, b->host) == 0;
+}
+
+void address_format(const struct address *a, char *out, size_t room)
+{
+    bool is_v6 = strchr(a->host, ':') != NULL;
+    snprintf(out, room, is_v6 ? "[%s]:%u" : "%s:%u", a->host, a->port);
 }
 
 bool cidr_parse(struct span s, struct cidr *ret)

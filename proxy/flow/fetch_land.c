@@ -149,7 +149,7 @@ static struct entry *make_entry(struct fetch *f, const struct cache_key *key, st
         .began = flight_began(f->flight),
         /* RFC 9111 section 4.2.3: an answer ages while its body comes */
         .stored_mono_ms = f->l.route->fresh.is_http ? f->head_mono_ms : now,
-        .known_mono_ms = route_is_guarded(f->l.route) ? f->asked_mono_ms : 0,
+        .known_mono_ms = route_known_ms(f->l.route, f->asked_mono_ms),
         .fetch_us = f->wait_us,
         .body = body,
         .target = has_secret_target(f->l.route) ? no_span : f->request->target,

@@ -166,8 +166,7 @@ void keep_store(struct keep *k, struct worker *w, const struct head *response)
                                 .tag_text = buf_span(&judged.tag_text),
                                 .began = k->began,
                                 .stored_mono_ms = k->head_mono_ms,
-                                .known_mono_ms =
-                                    route_is_guarded(k->l.route) ? k->passed_mono_ms : 0,
+                                .known_mono_ms = route_known_ms(k->l.route, k->passed_mono_ms),
                                 .body = span_of((const char *)evbuffer_pullup(k->body, -1), len),
                                 .target = k->head.target,
                                 .host = k->head.host,

@@ -56,12 +56,6 @@ void purge_tag(struct purge *p, struct span text)
     each_coarse(p, text, on_coarse_tag, p);
 }
 
-void purge_route_tag_format(const struct route *r, struct buf *out)
-{
-    buf_add_str(out, "route:");
-    buf_add_span(out, r->name);
-}
-
 void purge_key_tag_format(struct span readable_key, struct buf *out)
 {
     buf_add_str(out, "key:");
@@ -79,7 +73,7 @@ void purge_route(struct purge *p, const struct route *r)
     char block[96];
     struct buf text;
     buf_init_fixed(&text, block, sizeof(block));
-    purge_route_tag_format(r, &text);
+    route_tag_format(r, &text);
     add_hash(p, tag_of(buf_span(&text)));
 }
 

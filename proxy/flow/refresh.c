@@ -6,10 +6,7 @@
 
 uint64_t worker_random(struct worker *w)
 {
-    w->random ^= w->random << 13; /* Marsaglia's xorshift64: chance, not secrecy */
-    w->random ^= w->random >> 7;
-    w->random ^= w->random << 17;
-    return w->random;
+    return random_next(&w->random);
 }
 
 /* The head as it came: one block in the gate, from the method to the empty line. */

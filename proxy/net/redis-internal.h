@@ -78,7 +78,6 @@ struct target;
 void redis_tell_away(struct redis *r, enum redis_fault fault, const struct target *at,
                      const char *why);
 void redis_tell_up(struct redis *r, const char *where);
-void address_format(const struct address *a, char *out, size_t room); /* "[::1]:6379" */
 
 /* redis_resolve.c: the addresses of <a>, which <on_found> frees with freeaddrinfo(); NULL and a
  * reason: none. An address in digits is answered at once, within this call, and *ret is NULL; a

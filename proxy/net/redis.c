@@ -7,12 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-void address_format(const struct address *a, char *out, size_t room)
-{
-    bool is_v6 = strchr(a->host, ':') != NULL;
-    snprintf(out, room, is_v6 ? "[%s]:%u" : "%s:%u", a->host, a->port);
-}
-
 static void say_first(struct redis *r)
 {
     const struct redis_config *c = r->config;
@@ -84,7 +78,7 @@ void redis_note_master(struct redis *r, const struct address *to)
 void redis_forget_moved(struct redis *r, const struct address *to)
 {
     pthread_mutex_lock(&r->lock);
-    if (r->moved.port == to->port && strcmp(r->moved.host, to->host) == 0)
+    if (address_eq(&r->moved, to))
         r->moved = (struct address){0}; /* else another link has heard something newer */
     pthread_mutex_unlock(&r->lock);
 }

@@ -42,8 +42,7 @@ bool link_is_astray(struct redis_link *l)
     if (l->masters == masters)
         return false;
     l->masters = masters;
-    return redis_moved(l->redis, &now) &&
-           (now.port != l->target.address.port || strcmp(now.host, l->target.address.host) != 0);
+    return redis_moved(l->redis, &now) && !address_eq(&now, &l->target.address);
 }
 
 bool link_find_other(struct redis_link *l)

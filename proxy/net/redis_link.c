@@ -5,6 +5,7 @@
 
 #include "tls-internal.h"
 
+#include <larder/base/hash.h>
 #include <larder/base/log.h>
 #include <larder/net/loop.h>
 
@@ -78,11 +79,8 @@ static void disconnect(struct redis_link *l)
 static uint64_t next_pause_ms(struct redis_link *l)
 {
     uint64_t ms = l->backoff_ms;
-    l->random ^= l->random << 13; /* Marsaglia's xorshift64: chance, not secrecy */
-    l->random ^= l->random >> 7;
-    l->random ^= l->random << 17;
     l->backoff_ms = 2 * ms < REDIS_BACKOFF_MAX_MS ? 2 * ms : REDIS_BACKOFF_MAX_MS;
-    return ms / 2 + l->random % (ms + 1);
+    return ms / 2 + random_next(&l->random) % (ms + 1);
 }
 
 static void try_later(struct redis_link *l, bool was_up)

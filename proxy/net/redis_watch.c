@@ -20,11 +20,6 @@ struct redis_watch {
     struct address master; /* empty: not told yet */
 };
 
-static bool is_same(const struct address *a, const struct address *b)
-{
-    return a->port == b->port && strcmp(a->host, b->host) == 0;
-}
-
 /* {"name", ..., "config-epoch", "3", ...}. Who may not ask this is told no epoch. */
 static void on_epoch(void *arg, enum redis_result result, const struct redis_reply *r)
 {
@@ -46,7 +41,7 @@ static void on_master(void *arg, enum redis_result result, const struct redis_re
         return;
     }
     w->epoch = w->heard_epoch;
-    bool is_first = w->master.host[0] == '\0', is_news = !is_same(&master, &w->master);
+    bool is_first = w->master.host[0] == '\0', is_news = !address_eq(&master, &w->master);
     w->master = master;
     if (is_news && !is_first)
         redis_note_master(w->redis, &master);

@@ -35,8 +35,7 @@ static void drop_shared(struct tier *t)
         char block[256];
         struct buf tag;
         buf_init_fixed(&tag, block, sizeof(block));
-        buf_add_str(&tag, "route:");
-        buf_add_span(&tag, c->routes[i].name);
+        route_tag_format(&c->routes[i], &tag);
         if (c->routes[i].shared != SHARED_NONE)
             m.tags[m.tag_count++] = tag_of(buf_span(&tag));
         if (m.tag_count == DROP_TAGS || (m.tag_count && i + 1 == c->route_count)) {

@@ -172,7 +172,7 @@ static struct entry *open_value(struct object_get *g, const struct redis_reply *
         tally(&c->outdated, 1);
     if (!is_outdated_by_walk && g->s.is_good(g->s.arg, e)) {
         /* Redis knew of no invalidation of it when it was asked */
-        e->known_mono_ms = route_is_guarded(g->s.route) ? g->asked_mono_ms : 0;
+        e->known_mono_ms = route_known_ms(g->s.route, g->asked_mono_ms);
         return e;
     }
     entry_unref(e);

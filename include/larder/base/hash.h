@@ -21,6 +21,14 @@ void digest_of(const void *p, size_t len, uint8_t ret_digest[32]);
 void sha1_of(const void *p, size_t len, uint8_t ret_digest[20]);
 void hmac_of(struct span secret, struct span text, uint8_t ret_mac[32]);
 void random_bytes(void *p, size_t len); /* aborts where the system has no randomness */
+/* Chance, not secrecy: the next of Marsaglia's xorshift64; <state> is not 0, and stays so. */
+static inline uint64_t random_next(uint64_t *state)
+{
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    *state ^= *state << 17;
+    return *state;
+}
 /* Equal, in a time that does not depend on where they differ. */
 bool secret_eq(struct span a, struct span b);
 /* Writes 2*len lower-case hex digits, without NUL. */

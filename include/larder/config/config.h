@@ -16,6 +16,10 @@ struct address {
     uint16_t port;  /* 0 for a listener: the system chooses */
 };
 
+bool address_eq(const struct address *a, const struct address *b);
+/* "127.0.0.1:80", "[::1]:80"; cut where there is no room. */
+void address_format(const struct address *a, char *out, size_t room);
+
 /* A file that is read later, by who knows what it should hold. */
 struct tls_file {
     struct span path; /* NUL-terminated; empty: none */

@@ -172,6 +172,12 @@ static inline bool route_is_guarded(const struct route *r)
     return r->shared != SHARED_NONE && r->on_partition != PARTITION_SERVE;
 }
 
+/* An answer's known_mono_ms, when nothing before <at> can have invalidated it unheard. */
+static inline uint64_t route_known_ms(const struct route *r, uint64_t at)
+{
+    return route_is_guarded(r) ? at : 0;
+}
+
 /* What matching found; spans point into the request's path, raw. */
 struct route_captures {
     unsigned count;
@@ -251,6 +257,8 @@ struct route_fill {
 bool route_request_format(const struct route *r, const struct route_fill *fill, struct buf *target,
                           struct buf *fields, struct buf *body, const char **ret_why);
 
+/* The tag text of all its answers: "route:courses". */
+void route_tag_format(const struct route *r, struct buf *out);
 /* The tag text of one parameter value, as route_key_build makes it: "courses|organization_id=123".
  * For secret parameters gives the HMAC form of the value. A JSON string and a number of the same
  * text have the same tag. */

@@ -58,7 +58,6 @@ struct tier_publication *purge_publish(struct purge *p, struct mailbox *home, bo
 void purge_fini(struct purge *p);
 
 /* The texts of implicit tags. */
-void purge_route_tag_format(const struct route *r, struct buf *out);
 void purge_key_tag_format(struct span readable_key, struct buf *out);
 void purge_path_tag_format(struct span path, struct buf *out);
 
