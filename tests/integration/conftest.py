@@ -8,8 +8,9 @@ import pytest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
 from support.app import App  # noqa: E402
-from support.fleet import Apps  # noqa: E402
+from support.fleet import Apps, Fleet  # noqa: E402
 from support.larder import Larder, Refused  # noqa: E402
+from support.redis import RedisServer  # noqa: E402
 from support.script import site_of  # noqa: E402
 from support.tls import Authority  # noqa: E402
 
@@ -128,3 +129,44 @@ def fleet_apps():
     apps = Apps()
     yield apps
     apps.stop()
+
+
+@pytest.fixture(scope="module")
+def redis():
+    server = RedisServer()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def own_redis():
+    """For a test that is rough with it."""
+    server = RedisServer()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def standing(fleet_apps, redis):
+    """One fleet for all tests of a file that need nothing special."""
+    fleet = Fleet(fleet_apps, redis)
+    yield fleet
+    fleet.stop()
+
+
+@pytest.fixture
+def fleet(standing):
+    standing.settle()
+    return standing
+
+
+@pytest.fixture
+def fleet_factory(fleet_apps):
+    started = []
+
+    def start(redis, **more):
+        started.append(Fleet(fleet_apps, redis, **more))
+        return started[-1]
+    yield start
+    for fleet in started:
+        fleet.stop()

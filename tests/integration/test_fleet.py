@@ -30,24 +30,6 @@ def standing(fleet_apps, redis):
 
 
 @pytest.fixture
-def fleet(standing):
-    standing.settle()
-    return standing
-
-
-@pytest.fixture
-def fleet_factory(fleet_apps):
-    started = []
-
-    def start(redis, **more):
-        started.append(Fleet(fleet_apps, redis, **more))
-        return started[-1]
-    yield start
-    for fleet in started:
-        fleet.stop()
-
-
-@pytest.fixture
 def redis_factory():
     started = []
 

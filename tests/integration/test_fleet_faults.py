@@ -13,45 +13,6 @@ from support.relay import Relay
 PREFIX = "test"
 
 
-@pytest.fixture(scope="module")
-def redis():
-    server = RedisServer()
-    yield server
-    server.stop()
-
-
-@pytest.fixture(scope="module")
-def standing(fleet_apps, redis):
-    fleet = Fleet(fleet_apps, redis)
-    yield fleet
-    fleet.stop()
-
-
-@pytest.fixture
-def fleet(standing):
-    standing.settle()
-    return standing
-
-
-@pytest.fixture
-def fleet_factory(fleet_apps):
-    started = []
-
-    def start(redis, **more):
-        started.append(Fleet(fleet_apps, redis, **more))
-        return started[-1]
-    yield start
-    for fleet in started:
-        fleet.stop()
-
-
-@pytest.fixture
-def own_redis():
-    server = RedisServer()
-    yield server
-    server.stop()
-
-
 def in_the_end_all_agree(traffic):
     """And with the app: nothing that was acknowledged has been forgotten."""
     fleet = traffic.fleet

@@ -6,14 +6,7 @@ import pytest
 
 from support.fleet import Fleet
 from support.larder import BINARY, ROOT, wait_until
-from support.redis import ACL, RedisServer
-
-
-@pytest.fixture(scope="module")
-def redis():
-    server = RedisServer()
-    yield server
-    server.stop()
+from support.redis import ACL
 
 
 @pytest.fixture

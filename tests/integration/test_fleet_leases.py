@@ -5,16 +5,8 @@ import concurrent.futures
 import pytest
 
 from support.fleet import ROUTES, Fleet, route
-from support.redis import RedisServer
 
 LEASE_S = 5
-
-
-@pytest.fixture(scope="module")
-def redis():
-    server = RedisServer()
-    yield server
-    server.stop()
 
 
 @pytest.fixture(scope="module")
@@ -25,12 +17,6 @@ def standing(fleet_apps, redis):
         *(r for r in ROUTES if r["name"] != "slow")])
     yield fleet
     fleet.stop()
-
-
-@pytest.fixture
-def fleet(standing):
-    standing.settle()
-    return standing
 
 
 def ask(fleet, path, each=20):

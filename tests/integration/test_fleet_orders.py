@@ -9,31 +9,12 @@ import time
 
 import pytest
 
-from support.fleet import LAG_S, SECRET, Fleet
+from support.fleet import LAG_S, SECRET
 from support.larder import DEADLINE_S, request, wait_until
 from support.raw_upstream import RawUpstream, read_head
 from support.redis import RedisServer
 
 ALLOWED = {"listen": "127.0.0.1:0", "mount": True, "allow": ["127.0.0.1/32"]}
-
-
-@pytest.fixture(scope="module")
-def redis():
-    server = RedisServer()
-    yield server
-    server.stop()
-
-
-@pytest.fixture
-def fleet_factory(fleet_apps):
-    started = []
-
-    def start(redis, **more):
-        started.append(Fleet(fleet_apps, redis, **more))
-        return started[-1]
-    yield start
-    for fleet in started:
-        fleet.stop()
 
 
 def all_of_it(port, **headers):

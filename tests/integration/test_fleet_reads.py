@@ -12,7 +12,6 @@ import pytest
 
 from support.fleet import SECRET
 from support.larder import DEADLINE_S, Larder, wait_until
-from support.redis import RedisServer
 from support.script import Reply, Script, Site, dated
 
 WAIT_S = 3.0
@@ -93,13 +92,6 @@ def app():
 
 
 @pytest.fixture(scope="module")
-def redis():
-    server = RedisServer()
-    yield server
-    server.stop()
-
-
-@pytest.fixture(scope="module")
 def pair(app, redis):
     pair = Pair(app, redis)
     yield pair
@@ -114,13 +106,6 @@ def pair_factory(app, redis):
             stack.callback(pair.stop)
             return pair
         yield start
-
-
-@pytest.fixture
-def own_redis():
-    server = RedisServer()
-    yield server
-    server.stop()
 
 
 # --- what is shared, and for whom ---

@@ -9,7 +9,6 @@ import time
 import pytest
 
 from support.larder import Larder, wait_until
-from support.redis import RedisServer
 from support.script import Reply, Script, Site
 
 numbers = itertools.count(1)
@@ -87,13 +86,6 @@ class Two:
         for site in self.sites:
             site.larder.stop()
         self.app.__exit__()
-
-
-@pytest.fixture(scope="module")
-def redis():
-    server = RedisServer()
-    yield server
-    server.stop()
 
 
 @pytest.fixture(scope="module")
