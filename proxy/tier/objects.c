@@ -9,7 +9,7 @@ void object_key_format(const struct objects *o, char kind, const uint8_t name[VA
 {
     char hex[OBJECT_HEX];
     hex_format(name, VALUE_NAME, hex);
-    buf_add_span(out, tier_prefix(o->tier));
+    buf_add_span(out, o->tier->prefix);
     buf_add_char(out, kind);
     buf_add_char(out, ':');
     buf_add(out, hex, sizeof(hex));

@@ -101,11 +101,6 @@ const char *tier_instance(const struct tier *t)
     return t->instance;
 }
 
-struct span tier_prefix(const struct tier *t)
-{
-    return t->prefix;
-}
-
 struct tier_counters *tier_counters(struct tier *t)
 {
     return &t->counters;

@@ -32,8 +32,6 @@ void tier_stop(struct tier *t);
 void tier_free(struct tier *t); /* after all workers; NULL is fine */
 struct redis *tier_redis(struct tier *t);
 const char *tier_instance(const struct tier *t); /* this instance's id: 16 hex digits */
-/* The prefix of all keys: "{larder:PREFIX}:". */
-struct span tier_prefix(const struct tier *t);
 
 /* What a fetch that begins now must know. Any thread. */
 void tier_stamp_now(struct tier *t, struct tier_stamp *ret);
