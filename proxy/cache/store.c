@@ -288,9 +288,11 @@ enum store_result store_refresh(struct store *s, struct entry *e, const struct t
     if (now < atomic_load_explicit(&e->retry_ms, memory_order_relaxed))
         return STORE_MISS;
     pthread_mutex_lock(&sh->lock);
-    struct flight *f = find_flight(s, sh, &e->key, now);
+    struct entry *present = shard_find(sh, &e->key);
+    bool is_replaced = present && present != e && present->kind == ENTRY_RESPONSE;
+    bool is_vain = is_replaced || find_flight(s, sh, &e->key, now);
     mono_ms known = e->known_mono_ms ? now : 0;
-    *ret_flight = f ? NULL : flight_new(s, sh, &e->key, e->route, tags, known);
+    *ret_flight = is_vain ? NULL : flight_new(s, sh, &e->key, e->route, tags, known);
     pthread_mutex_unlock(&sh->lock);
     return *ret_flight ? STORE_LEAD : STORE_MISS;
 }

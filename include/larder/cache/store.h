@@ -103,8 +103,8 @@ struct store_begun {
  * one's place. */
 enum store_result store_begin(struct store *s, const struct store_begin *b,
                               struct store_begun *ret);
-/* Leads a flight that replaces <e> while it is served, unless one is there, or a refresh failed a
- * moment ago: STORE_LEAD or STORE_MISS. */
+/* Leads a flight that replaces <e> while it is served, unless one is there or has just landed, or a
+ * refresh failed a moment ago: STORE_LEAD or STORE_MISS. */
 enum store_result store_refresh(struct store *s, struct entry *e, const struct tag_set *tags,
                                 mono_ms now, struct flight **ret_flight);
 /* A refresh of <e> failed: no other within <ms>. */

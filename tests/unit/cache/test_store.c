@@ -393,6 +393,8 @@ static void one_refresh_at_a_time_and_none_after_a_failure(void **state)
     assert_int_equal(store_refresh(s, b.entry, &t, 1700, &f), STORE_LEAD);
     assert_int_equal(land(s, f, 1700, 1000), ERR_OK);
     assert_true(has(s, "k", 1701));
+    /* who found it stale before the refresh landed starts no second one */
+    assert_int_equal(store_refresh(s, b.entry, &t, 1701, &f), STORE_MISS);
     entry_unref(b.entry);
     store_free(s);
 }
