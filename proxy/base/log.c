@@ -15,7 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { MESSAGES_MAX = 1024, MESSAGE_BYTES = 1024, BUSY_MS = 20, IDLE_MS = 100 };
+enum { MESSAGES_MAX = 1024, MESSAGE_BYTES = 1024, BUSY_MS = 20, IDLE_MS = 100, SPARES = 16 };
 enum { BATCH_FULL = 256 * 1024, BATCH_BYTES = BATCH_FULL + ACCESS_LINE_MAX };
 
 struct message {
@@ -81,10 +81,37 @@ static void write_message(struct sink *to, enum log_level level, int64_t time_un
     log_count_dropped(sink_write(to, buf_span(&out)));
 }
 
+/* Messages that find no memory: what is told then is worth most. */
+static struct spare {
+    _Atomic bool is_taken;
+    _Alignas(struct message) char block[sizeof(struct message) + MESSAGE_BYTES];
+} spares[SPARES];
+
+static void *spare_take(void)
+{
+    for (unsigned i = 0; i < SPARES; i++)
+        if (!atomic_exchange(&spares[i].is_taken, true))
+            return spares[i].block;
+    return NULL;
+}
+
+static void message_free(struct message *m)
+{
+    for (unsigned i = 0; i < SPARES; i++) {
+        if ((char *)m != spares[i].block)
+            continue;
+        atomic_store(&spares[i].is_taken, false);
+        return;
+    }
+    free(m);
+}
+
 static struct message *message_new(enum log_level level, const char *text)
 {
-    size_t size = strlen(text) + 1;
+    size_t size = strlen(text) + 1; /* at most MESSAGE_BYTES */
     struct message *m = malloc(sizeof(*m) + size);
+    if (!m)
+        m = spare_take();
     if (!m)
         return NULL;
     *m = (struct message){.level = level, .time_unix_ms = unix_now_ms()};
@@ -119,7 +146,7 @@ static void enqueue(enum log_level level, const char *text)
         log_count_dropped(1);
     else
         write_message(&(struct sink){.fd = STDERR_FILENO}, level, unix_now_ms(), text);
-    free(m);
+    message_free(m);
 }
 
 void log_msg(enum log_level level, const char *fmt, ...)
@@ -245,7 +272,7 @@ static void write_messages(struct message *m)
     while (m) {
         struct message *next = m->next;
         write_message(&lg.messages, m->level, m->time_unix_ms, m->text);
-        free(m);
+        message_free(m);
         m = next;
     }
 }

@@ -3,6 +3,8 @@
  * whose failure it does not survive. */
 #include "base-test.h"
 
+#include <unistd.h>
+
 static int allocations_left; /* before the one that fails; below 0: none fails */
 
 static bool fails(void)
@@ -33,6 +35,7 @@ static void *try_realloc(void *p, size_t size)
 #include "../../../proxy/base/json_doc.c"
 #include "../../../proxy/base/json_names.c"
 #include "../../../proxy/base/json_tree.c"
+#include "../../../proxy/base/log.c"
 /* NOLINTEND(bugprone-suspicious-include) */
 #undef malloc
 #undef calloc
@@ -121,12 +124,48 @@ static void a_buffer_that_finds_no_memory_keeps_what_it_has(void **state)
     allocations_left = -1;
 }
 
+/* What larder tells when memory is short, "ready" and "no memory" above all, is not lost. */
+static void messages_that_find_no_memory_are_told_all_the_same(void **state)
+{
+    char text[4096];
+    int ends[2], saved = dup(STDERR_FILENO);
+    (void)state;
+    allocations_left = -1;
+    assert_int_equal(pipe(ends), 0);
+    dup2(ends[1], STDERR_FILENO);
+    enum err_code rc = ERR_OK;
+    for (unsigned round = 0; !rc && round < 2; round++) { /* spares are given back */
+        rc = log_start(LOG_LEVEL_INFO, "off", NULL);
+        for (unsigned i = 0; !rc && i < SPARES; i++) {
+            allocations_left = 0;
+            log_info("%u-%u", round, i);
+        }
+        allocations_left = -1;
+        log_stop();
+    }
+    dup2(saved, STDERR_FILENO);
+    close(saved);
+    close(ends[1]);
+    ssize_t n = read(ends[0], text, sizeof(text) - 1);
+    close(ends[0]);
+    assert_int_equal(rc, ERR_OK);
+    assert_true(n > 0);
+    text[n] = '\0';
+    for (unsigned i = 0; i < 2 * SPARES; i++) {
+        char said[32];
+        snprintf(said, sizeof(said), "\"%u-%u\"", i / SPARES, i % SPARES);
+        assert_non_null(strstr(text, said));
+    }
+    assert_int_equal(log_dropped(), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_document_is_read_whole_or_not_at_all),
         cmocka_unit_test(a_canonical_form_that_finds_no_memory_says_so),
         cmocka_unit_test(a_buffer_that_finds_no_memory_keeps_what_it_has),
+        cmocka_unit_test(messages_that_find_no_memory_are_told_all_the_same),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
