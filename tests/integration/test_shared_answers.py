@@ -360,6 +360,8 @@ def test_one_fetch_answers_clients_of_all_instances(two):
     pending = [site.start(path) for site in two.sites for _ in range(5)]
     wait_until(lambda: sum(s.larder.stats()["redis"]["leases_waited"]
                            for s in two.sites) == sum(waited) + 1)
+    for site in two.sites:
+        site.larder.wait_for_counter("totals.coalesced_waiting", 4)
     gate.set()
     assert {p.result().body for p in pending} == {b"answer 1"}
     assert two.asked(path) == 1
