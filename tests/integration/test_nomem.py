@@ -1,6 +1,7 @@
 """Larder's own allocations fail, each in turn and at random: it says so, or serves from the app;
 it never crashes, leaks, answers wrongly or shows what was invalidated."""
 import http.client
+import itertools
 import json
 import mmap
 import os
@@ -239,17 +240,19 @@ def test_answers_stay_right_and_invalidations_final_while_memory_is_short(
 
 def check_sharing(larder, other):
     """What another has fetched is found in Redis, and what larder fetches goes there."""
-    new = iter(range(50, 10000))
+    numbers = itertools.count(50)
 
-    def grows(counter, *askers):
-        before, n = larder.stats()["redis"][counter], next(new)
-        for asker in askers:
-            stores = asker.stats()["redis"]["stores"]
-            assert asker.request("GET", f"/api/courses?organization_id={n}").status == 200
-            if asker is other:
-                wait_until(lambda: other.stats()["redis"]["stores"] > stores)
+    def get(asker, organization):
+        path = f"/api/courses?organization_id={organization}"
+        assert asker.request("GET", path).status == 200
+
+    def grows(counter):
+        before, n = larder.stats()["redis"][counter], next(numbers)
+        get(other, n)
+        get(larder, n - 1)       # other has had time to write it
+        get(larder, f"own-{n}")  # nobody has it
         return larder.stats()["redis"][counter] > before
 
-    wait_until(lambda: grows("hits", other, larder))
-    wait_until(lambda: grows("leases_led", larder))
-    wait_until(lambda: grows("stores", larder))
+    get(other, 49)
+    for counter in ("hits", "leases_led", "stores"):
+        wait_until(lambda counter=counter: grows(counter))
