@@ -27,17 +27,14 @@ void stats_write_redis(struct json_writer *w, const struct shared *s, struct his
     struct tier_state state;
     char block[256];
     struct buf address;
-    uint64_t keys = 0;
     if (!s->tier)
         return;
     tier_state_read(s->tier, &state);
     buf_init_fixed(&address, block, sizeof(block));
     redis_address_format(tier_redis(s->tier), &address);
     memset((void *)scratch, 0, sizeof(*scratch));
-    for (unsigned i = 0; i < s->worker_count; i++) {
-        keys += objects_keys(worker_objects(s->workers[i]));
+    for (unsigned i = 0; i < s->worker_count; i++)
         objects_latency(worker_objects(s->workers[i]), scratch);
-    }
     json_write_object(w, "redis");
     json_write_bool(w, "available", state.is_available);
     json_write_bool(w, "in_contact", state.is_in_contact);
@@ -48,7 +45,7 @@ void stats_write_redis(struct json_writer *w, const struct shared *s, struct his
     json_write_u64(w, "number", state.number);
     if (state.warning[0])
         json_write_str(w, "warning", state.warning);
-    json_write_u64(w, "keys", keys);
+    json_write_u64(w, "keys", state.keys);
     stats_write_times(w, "latency_ms", scratch);
     write_counters(w, s->tier);
     json_write_object_end(w);

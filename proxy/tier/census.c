@@ -2,6 +2,16 @@
 
 #include <stdbool.h>
 
+void census_init(struct census *c)
+{
+    pthread_mutex_init(&c->lock, NULL);
+}
+
+void census_fini(struct census *c)
+{
+    pthread_mutex_destroy(&c->lock);
+}
+
 /* A level's slots are 8 times as long as those of the one before, and there are 128: what a level
  * takes is at least 16 of its slots away, and none is overwritten before its end. */
 static uint64_t unit_ms(unsigned level)
@@ -35,34 +45,45 @@ void census_add(struct census *c, mono_ms now, uint64_t life_ms)
 {
     unsigned level = level_of(life_ms);
     uint64_t end = end_of(level, now, life_ms), i = end % CENSUS_SLOTS;
-    bool is_other = atomic_load(&c->slot[level][i].end) != end; /* long past */
-    uint64_t count = is_other ? 0 : atomic_load(&c->slot[level][i].count);
-    atomic_store(&c->slot[level][i].count, count + 1);
-    atomic_store(&c->slot[level][i].end, end);
+    pthread_mutex_lock(&c->lock);
+    struct census_slot *slot = &c->slot[level][i];
+    slot->count = slot->end == end ? slot->count + 1 : 1; /* another end is long past */
+    slot->end = end;
+    pthread_mutex_unlock(&c->lock);
 }
 
 /* Which slot it was counted in depends on how long it was to live then: the levels are tried from
- * the finest on, and neighbours, for the clocks' sake. */
-void census_remove(struct census *c, mono_ms now, uint64_t left_ms)
+ * the finest on, and neighbours, for the clocks' sake. NULL: none. */
+static struct census_slot *find(struct census *c, mono_ms now, uint64_t left_ms)
 {
     for (unsigned level = level_of(left_ms); level < CENSUS_LEVELS; level++) {
         uint64_t end = end_of(level, now, left_ms);
         for (uint64_t near = end - 1; near <= end + 1; near++) {
-            uint64_t i = near % CENSUS_SLOTS, count = atomic_load(&c->slot[level][i].count);
-            if (atomic_load(&c->slot[level][i].end) != near || count == 0)
-                continue;
-            atomic_store(&c->slot[level][i].count, count - 1);
-            return;
+            struct census_slot *slot = &c->slot[level][near % CENSUS_SLOTS];
+            if (slot->end == near && slot->count > 0)
+                return slot;
         }
     }
+    return NULL;
 }
 
-uint64_t census_count(const struct census *c, mono_ms now)
+void census_remove(struct census *c, mono_ms now, uint64_t left_ms)
+{
+    pthread_mutex_lock(&c->lock);
+    struct census_slot *slot = find(c, now, left_ms);
+    if (slot)
+        slot->count--;
+    pthread_mutex_unlock(&c->lock);
+}
+
+uint64_t census_count(struct census *c, mono_ms now)
 {
     uint64_t sum = 0;
+    pthread_mutex_lock(&c->lock);
     for (unsigned level = 0; level < CENSUS_LEVELS; level++)
         for (unsigned i = 0; i < CENSUS_SLOTS; i++)
-            if (atomic_load(&c->slot[level][i].end) > now / unit_ms(level))
-                sum += atomic_load(&c->slot[level][i].count);
+            if (c->slot[level][i].end > now / unit_ms(level))
+                sum += c->slot[level][i].count;
+    pthread_mutex_unlock(&c->lock);
     return sum;
 }

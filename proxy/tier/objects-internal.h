@@ -5,7 +5,6 @@
 
 #include "tier-internal.h"
 
-#include <larder/tier/census.h>
 #include <larder/tier/objects.h>
 
 enum { OBJECT_KEY_MAX = 512, OBJECT_HEX = 2 * VALUE_NAME };
@@ -25,7 +24,6 @@ struct objects {
     uint64_t queued_bytes;
     struct timer *again; /* the queue waits, and no reply will come that moves it on */
     struct hist read_time;
-    struct census census;
     bool is_ended;
 };
 

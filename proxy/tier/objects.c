@@ -78,8 +78,3 @@ void objects_latency(const struct objects *o, struct hist *into)
 {
     hist_merge(into, &o->read_time);
 }
-
-uint64_t objects_keys(const struct objects *o)
-{
-    return census_count(&o->census, mono_now_ms());
-}

@@ -44,8 +44,8 @@ static void on_put(void *arg, enum redis_result result, const struct redis_reply
         int64_t left = redis_reply_integer(r);
         tally(&o->counters->stores, 1);
         if (left >= 0)
-            census_remove(&o->census, mono_now_ms(), (uint64_t)left);
-        census_add(&o->census, mono_now_ms(), p->life_ms);
+            census_remove(&o->tier->census, mono_now_ms(), (uint64_t)left);
+        census_add(&o->tier->census, mono_now_ms(), p->life_ms);
         put_free(p);
     } else {
         if (result == REDIS_ERROR && span_starts_with(redis_reply_text(r), SPAN_LIT("OOM")))

@@ -15,6 +15,7 @@
 #define LARDER_TIER_INTERNAL_H
 
 #include <larder/base/list.h>
+#include <larder/tier/census.h>
 #include <larder/tier/script.h>
 #include <larder/tier/tier.h>
 
@@ -102,6 +103,7 @@ struct tier {
     struct tier_counters counters;
     mono_ms told_mono_ms; /* when the log was told of what keeps happening */
     /* any thread */
+    struct census census; /* of the objects that this instance has written */
     struct letter widen_letter;
     _Atomic bool is_widening;   /* the letter is on its way */
     _Atomic unsigned widened;   /* announcements that found no memory for their publication */

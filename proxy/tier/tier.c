@@ -40,6 +40,7 @@ enum err_code tier_new(const struct config *config, struct store *store, struct 
     if (!t)
         return err_set(err, ERR_NOMEM, "start", "out of memory");
     pthread_mutex_init(&t->lock, NULL);
+    census_init(&t->census);
     list_init(&t->waiters);
     list_init(&t->outbox.pending);
     list_init(&t->outbox.recent);
@@ -87,6 +88,7 @@ void tier_free(struct tier *t)
     redis_link_free(take(t->log_link));
     outbox_stop(t);
     redis_free(t->redis);
+    census_fini(&t->census);
     pthread_mutex_destroy(&t->lock);
     free(t);
 }
@@ -189,5 +191,6 @@ void tier_state_read(struct tier *t, struct tier_state *ret)
     ret->lag_ms = confirmed && now > confirmed ? now - confirmed : 0;
     ret->number = t->log.number;
     ret->instances = t->pulse.instances;
+    ret->keys = census_count(&t->census, now);
     snprintf(ret->warning, sizeof(ret->warning), "%s", t->pulse.warning);
 }

@@ -474,10 +474,11 @@ def test_keys_count_what_was_written_and_lives(two_factory):
     for path in paths:
         two.store(path)
     assert two.a.larder.stats()["redis"]["keys"] == 6
-    two.a.larder.control("POST", "/api/cache/invalidate", json.dumps({"path": paths[0]}))
-    two.settle()
-    two.store(paths[0])
-    assert two.a.larder.stats()["redis"]["keys"] == 6, "it took the other's place"
+    for _ in range(8):  # by one worker or another
+        two.a.larder.control("POST", "/api/cache/invalidate", json.dumps({"path": paths[0]}))
+        two.settle()
+        two.store(paths[0])
+        assert two.a.larder.stats()["redis"]["keys"] == 6, "it took the other's place"
     assert two.b.larder.stats()["redis"]["keys"] == 0
 
 

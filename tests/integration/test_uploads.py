@@ -241,8 +241,8 @@ def test_fifty_slow_uploads_of_20_mb_cost_little_memory(larder_factory):
         got = len(data) - data.index(b"\r\n\r\n") - 4
         while got < size and (more := connection.recv(1 << 20)):
             got += len(more)
-        connection.sendall(OK)
         sums.append(got)
+        connection.sendall(OK)
     sent, over = [0] * count, []
 
     def send(i, s):

@@ -64,7 +64,5 @@ bool objects_are_writing(const struct objects *o);
 
 /* Adds the time of reads, from asking to the reply. Any thread. */
 void objects_latency(const struct objects *o, struct hist *into);
-/* About how many objects this worker has written that have not ended. Any thread. */
-uint64_t objects_keys(const struct objects *o);
 
 #endif

@@ -11,7 +11,14 @@ static struct census *make(void)
 {
     struct census *c = calloc(1, sizeof(*c));
     assert_non_null(c);
+    census_init(c);
     return c;
+}
+
+static void end(struct census *c)
+{
+    census_fini(c);
+    free(c);
 }
 
 static void test_is_counted_until_its_end_and_not_much_longer(void **state)
@@ -28,7 +35,7 @@ static void test_is_counted_until_its_end_and_not_much_longer(void **state)
         assert_int_equal(census_count(c, NOW + life - 1), 1);
         if (census_count(c, NOW + life + life / 15 + 1000) != 0)
             fail_msg("a life of %llu ms is counted too long", (unsigned long long)life);
-        free(c);
+        end(c);
     }
 }
 
@@ -42,7 +49,7 @@ static void test_counts_each_of_many(void **state)
     uint64_t half = census_count(c, NOW + 65000);
     assert_true(half >= 400 && half <= 600);
     assert_int_equal(census_count(c, NOW + 72000), 0);
-    free(c);
+    end(c);
 }
 
 static void test_slots_are_used_again(void **state)
@@ -53,7 +60,7 @@ static void test_slots_are_used_again(void **state)
         census_add(c, now, 10000);
     uint64_t count = census_count(c, NOW + 999999);
     assert_true(count >= 20 && count <= 23);
-    free(c);
+    end(c);
 }
 
 static void test_what_is_beyond_the_last_slot_is_counted_as_far_as_that_goes(void **state)
@@ -63,7 +70,7 @@ static void test_what_is_beyond_the_last_slot_is_counted_as_far_as_that_goes(voi
     census_add(c, NOW, UINT64_MAX / 4);
     assert_int_equal(census_count(c, NOW + 1000ull * 86400 * 300), 1);
     assert_int_equal(census_count(c, NOW + 1000ull * 86400 * 500), 0);
-    free(c);
+    end(c);
 }
 
 static void test_another_takes_the_place_of_one(void **state)
@@ -81,7 +88,7 @@ static void test_another_takes_the_place_of_one(void **state)
             census_add(c, now, lives_ms[i]);
             assert_int_equal(census_count(c, now), 1);
         }
-        free(c);
+        end(c);
     }
 }
 
@@ -93,7 +100,7 @@ static void test_what_was_never_counted_is_not_counted_out(void **state)
     census_add(c, NOW, 5000);
     census_remove(c, NOW, 60000);
     assert_int_equal(census_count(c, NOW), 1);
-    free(c);
+    end(c);
 }
 
 int main(void)
