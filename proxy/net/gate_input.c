@@ -83,10 +83,10 @@ void gate_refuse(struct gate *g, unsigned status, const char *why)
     reply_problem_format(&p, &out);
     struct iovec iov = {out.p, out.len};
     size_t stuck;
+    if (g->gs->ops->on_refused) /* who has the answer finds it counted */
+        g->gs->ops->on_refused(g->gs->arg, g, status, why);
     if (!g->is_shaking)                      /* else it could not read it */
         (void)gate_send(g, &iov, 1, &stuck); /* a full socket: the close tells enough */
-    if (g->gs->ops->on_refused)
-        g->gs->ops->on_refused(g->gs->arg, g, status, why);
     gate_start_linger(g);
 }
 

@@ -213,8 +213,9 @@ static void on_published(void *arg, enum redis_result result, const struct redis
         o->pending_count--;
         tally(&t->counters.published, 1);
         tally(&t->counters.replayed, i->is_again);
-        publications_confirm(t, i, last - (sent - 1 - n), r);
+        /* Redis may be read again: who is told so below may ask at once */
         atomic_fetch_sub(&t->announced, i->announced);
+        publications_confirm(t, i, last - (sent - 1 - n), r);
         keep_recent(t, i);
     }
     note_pending(t);

@@ -1,9 +1,10 @@
 """Refused, reset, silent, truncated, malformed: a clean error in time, and nothing stored."""
 import json
+import socket
 
 import pytest
 
-from support.raw_upstream import RawUpstream, free_port, read_head, reset
+from support.raw_upstream import RawUpstream, read_head, reset
 from test_caching import config
 
 ROUTE = {"name": "r", "match": "GET /r", "ttl": "1h"}
@@ -44,11 +45,14 @@ def test_a_truncated_stream_is_cut_so_that_the_client_can_tell(larder_factory):
 
 
 def test_a_refused_connection_is_502(larder_factory):
-    class Nobody:
-        port = free_port()
-    larder = larder_factory(config(Nobody, ROUTE))
-    assert larder.request("GET", "/r").status == 502
-    assert larder.request("GET", "/other").status == 502
+    with socket.socket() as s:  # taken, and nobody listens
+        s.bind(("127.0.0.1", 0))
+
+        class Nobody:
+            port = s.getsockname()[1]
+        larder = larder_factory(config(Nobody, ROUTE))
+        assert larder.request("GET", "/r").status == 502
+        assert larder.request("GET", "/other").status == 502
 
 
 def test_a_silent_upstream_is_504_in_time(larder_factory):

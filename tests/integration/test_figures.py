@@ -56,10 +56,11 @@ def test_windows_and_savings(larder_factory, school_app):
 
 
 def test_misses_are_told_by_their_reason(larder_factory, school_app):
-    larder = larder_factory(config(school_app, dict(COURSES, max_entries=4, ttl="300ms"),
+    larder = larder_factory(config(school_app, dict(COURSES, max_entries=4),
                                    dict(ROOM, max_entries=1)))
     fill(larder, FILL[:1])
     larder.invalidate(tag="org:1")
+    larder.control("POST", "/api/cache/routes/courses", body='{"ttl": "300ms"}')
     assert "invalidated" in larder.request("GET", FILL[0]).headers["Cache-Status"]
     larder.wait_until(lambda: larder.counter("routes.courses.expired") > 0)
     larder.request("GET", FILL[0])

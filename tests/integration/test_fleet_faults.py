@@ -7,10 +7,27 @@ import time
 import pytest
 
 from support.fleet import LAG_S, Fleet, Traffic, route
+from support.larder import wait_until
 from support.redis import ACL, RedisServer, Watched
 from support.relay import Relay
 
 PREFIX = "test"
+PATIENT = "patient"
+SLOW_MS = 500  # of nine in ten; far less than Redis, or the network to it, is silent
+
+
+@pytest.fixture(scope="module")
+def standing_patient(fleet_apps, redis):
+    fleet = Fleet(fleet_apps, redis, prefix=PATIENT, command_timeout="5s")
+    yield fleet
+    fleet.stop()
+
+
+@pytest.fixture
+def patient(standing_patient):
+    """A fleet that gives nothing up because a machine is slow."""
+    standing_patient.settle()
+    return standing_patient
 
 
 def in_the_end_all_agree(traffic):
@@ -74,13 +91,14 @@ def its_scripts_forgotten(redis, traffic):
 
 
 def its_memory_full(redis, traffic):
+    def count():
+        return [traffic.fleet.sum(c) for c in ("out_of_memory", "published")]
     redis.ask("CONFIG", "SET", "maxmemory", "1")
-    before = [traffic.fleet.sum(c) for c in ("out_of_memory", "published")]
+    before = count()
     traffic.beyond_the_bound()
-    now = [traffic.fleet.sum(c) for c in ("out_of_memory", "published")]
+    # answers are not written, invalidations are
+    wait_until(lambda: all(now > then for now, then in zip(count(), before)))
     redis.ask("CONFIG", "SET", "maxmemory", "0")
-    assert now[0] > before[0], "answers are not written"
-    assert now[1] > before[1], "invalidations are"
 
 
 def a_key_lost(name):
@@ -110,30 +128,30 @@ def test_redis_fails_no_request_and_lets_nobody_see_what_was_taken_back(fleet, r
         fault(redis, traffic)
         traffic.after(reads=150, writes=5)
     in_the_end_all_agree(traffic)
-    assert traffic.slow_ms() < 150
+    assert traffic.slow_ms() < SLOW_MS
 
 
 @pytest.mark.parametrize("selector, key", [
     ({"tag": "red"}, "ep"), ({"path": "/tagged/{x}"}, "walks"), ({"glob": "tagged:*"}, "walks"),
     ({"all_of": ["red", "route:tagged"]}, "walks")], ids=["tag", "path", "glob", "all_of"])
 @pytest.mark.parametrize("how", ["DEL", "UNLINK"])
-def test_what_redis_forgot_to_be_invalid_does_not_come_back(fleet, redis, selector, key, how):
+def test_what_redis_forgot_to_be_invalid_does_not_come_back(patient, redis, selector, key, how):
     """An old answer is still there, and what told that it is old is not: evicted, or deleted."""
     path = f"/tagged/forgotten-{key}-{how}?xkey=red"
-    old = fleet.version(0, path)
-    fleet.wait_stored()
+    old = patient.version(0, path)
+    patient.wait_stored()
     item = path[8:].split("?")[0]
-    assert fleet.apps.bump(item) > old
-    assert fleet.invalidate(0, wait="all", **selector).status == 200
-    redis.ask(how, redis.key(PREFIX, key))
-    assert fleet.version(1, path) > old
+    assert patient.apps.bump(item) > old
+    assert patient.invalidate(0, wait="all", **selector).status == 200
+    redis.ask(how, redis.key(PATIENT, key))
+    assert patient.version(1, path) > old
 
 
 def many_tags(fleet, redis):
     """As if each of them had been named by the last invalidation."""
     redis.ask("EVAL", "local n = redis.call('HGET', KEYS[1], 'seq')\n"
               "for i = 1, 100000 do redis.call('ZADD', KEYS[2], n, struct.pack('>I8', i)) end", 2,
-              redis.key(PREFIX, "boot"), redis.key(PREFIX, "ep"))
+              redis.key(PATIENT, "boot"), redis.key(PATIENT, "ep"))
     assert fleet.invalidate(0, tag="one more").status == 200
 
 
@@ -145,21 +163,21 @@ def many_patterns(fleet, _):
 @pytest.mark.parametrize("selector, key, many", [
     ({"tag": "red"}, "ep", many_tags), ({"glob": "tagged:*"}, "walks", many_patterns)],
     ids=["tags", "patterns"])
-def test_what_redis_has_no_more_room_to_remember_does_not_come_back(fleet, redis, selector, key,
+def test_what_redis_has_no_more_room_to_remember_does_not_come_back(patient, redis, selector, key,
                                                                     many):
     """Its tables are bounded: what is older than what they forgot counts as invalidated."""
     name = f"crowded-{key}"
     path = f"/tagged/{name}?xkey=red"
-    old = fleet.version(0, path)
-    fleet.wait_stored()
-    fleet.apps.bump(name)
-    assert fleet.invalidate(0, wait="all", **selector).status == 200
-    many(fleet, redis)
-    assert redis.ask("ZCARD", redis.key(PREFIX, key)) < {"ep": 100000, "walks": 1100}[key]
-    assert int(redis.ask("HGET", redis.key(PREFIX, "boot"), "floor")) > 0
-    assert fleet.version(1, path) > old
-    fleet.wait_stored()
-    assert "detail=redis" in fleet.status(2, path), "what is fetched now is shared again"
+    old = patient.version(0, path)
+    patient.wait_stored()
+    patient.apps.bump(name)
+    assert patient.invalidate(0, wait="all", **selector).status == 200
+    many(patient, redis)
+    assert redis.ask("ZCARD", redis.key(PATIENT, key)) < {"ep": 100000, "walks": 1100}[key]
+    assert int(redis.ask("HGET", redis.key(PATIENT, "boot"), "floor")) > 0
+    assert patient.version(1, path) > old
+    patient.wait_stored()
+    assert "detail=redis" in patient.status(2, path), "what is fetched now is shared again"
 
 
 def test_invalidations_while_redis_is_away_are_told_when_it_is_back(fleet, redis):
@@ -187,22 +205,23 @@ def test_who_starts_without_redis_serves_and_joins_when_it_comes(fleet_factory, 
 
 
 def test_the_breaker_opens_before_a_redis_that_says_nothing_and_closes_again(fleet, redis):
-    opened = fleet.stats(0)["breaker_opened"]
+    stats = fleet.stats(0)
+    opened, late = stats["breaker_opened"], stats["late"]
     redis.freeze()
     names = iter(range(10**6))
 
     def is_open():
         assert fleet.read(0, f"/items/breaker-{next(names)}").status == 200
-        return fleet.stats(0)["breaker_opened"] > opened
+        stats.update(fleet.stats(0))
+        return stats["breaker_opened"] > opened
     fleet.larders[0].wait_until(is_open)
-    stats = fleet.stats(0)
     assert stats["breaker"] == "open" and stats["timeouts"] >= 5
-    began = time.monotonic()
     skipped = stats["skipped"]
     for _ in range(20):
         fleet.read(0, f"/items/breaker-{next(names)}")
-    assert time.monotonic() - began < 20 * 0.05, "nobody waits for Redis any more"
-    assert fleet.stats(0)["skipped"] > skipped
+    stats = fleet.stats(0)
+    assert stats["late"] - late <= 2 * 5, "of each worker five have waited, and nobody else"
+    assert stats["skipped"] > skipped
     redis.thaw()
     fleet.settle()
     fleet.larders[0].wait_until(lambda: fleet.stats(0)["breaker"] == "closed")
@@ -346,7 +365,7 @@ def test_an_instance_that_alone_is_cut_off_shows_nothing_for_longer_than_the_bou
         fault(relay, traffic)
         traffic.after(reads=100, writes=5)
     in_the_end_all_agree(traffic)
-    assert traffic.slow_ms() < 150
+    assert traffic.slow_ms() < SLOW_MS
 
 
 # --- what stands in Redis ---
@@ -362,30 +381,30 @@ def forged(value):
 
 
 @pytest.mark.parametrize("spoil", [torn, forged])
-def test_a_value_that_is_none_is_a_miss(fleet, redis, spoil):
+def test_a_value_that_is_none_is_a_miss(patient, redis, spoil):
     count = len(spoil(b"LRD1" + b"x" * 400))
-    before = fleet.stats(1)
+    before = patient.stats(1)
     for n in range(count):
         path = f"/items/{spoil.__name__}-{n}"
-        keys = set(redis.keys(PREFIX).values())
-        fleet.read(0, path)
-        fleet.wait_stored()
-        key, = set(redis.keys(PREFIX).values()) - keys
+        keys = set(redis.keys(PATIENT).values())
+        patient.read(0, path)
+        patient.wait_stored()
+        key, = set(redis.keys(PATIENT).values()) - keys
         with redis.client() as client:
             client.set(key, spoil(client.get(key))[n])
-        answer = fleet.read(1, path)
+        answer = patient.read(1, path)
         assert answer.status == 200 and "detail=redis" not in answer.headers["Cache-Status"], n
-    now = fleet.stats(1)
+    now = patient.stats(1)
     assert sum(now[c] - before[c] for c in ("foreign", "outdated")) == count
     assert now["failed"] == before["failed"]
 
 
-def test_a_value_in_anothers_place_or_of_another_type_is_a_miss(fleet, redis):
+def test_a_value_in_anothers_place_or_of_another_type_is_a_miss(patient, redis):
     def stored(name):
-        before = set(redis.keys(PREFIX).values())
-        fleet.read(0, f"/items/{name}")
-        fleet.wait_stored()
-        key, = set(redis.keys(PREFIX).values()) - before
+        before = set(redis.keys(PATIENT).values())
+        patient.read(0, f"/items/{name}")
+        patient.wait_stored()
+        key, = set(redis.keys(PATIENT).values()) - before
         return key
     one, other, third = map(stored, ("place-1", "place-2", "place-3"))
     with redis.client() as client:
@@ -393,10 +412,10 @@ def test_a_value_in_anothers_place_or_of_another_type_is_a_miss(fleet, redis):
         client.delete(third)
         client.rpush(third, "a", "list")
     for n in (1, 3):
-        answer = fleet.read(1, f"/items/place-{n}")
+        answer = patient.read(1, f"/items/place-{n}")
         assert (answer.status, answer.json()["id"]) == (200, f"place-{n}")
         assert "detail=redis" not in answer.headers["Cache-Status"]
-    fleet.settle()
+    patient.settle()
 
 
 @pytest.mark.parametrize("what", ["message", "far", "back", "fields", "counter"])
@@ -563,7 +582,7 @@ def test_an_answer_ends_though_redis_says_it_does_not(fleet_factory, own_redis, 
 def test_an_answer_ages_in_redis_though_clocks_step(fleet_factory, own_redis, tmp_path):
     """RFC 9111 section 4.2.3: of two ages the higher one is believed."""
     clock = Clock(tmp_path / "clock")
-    two = fleet_factory(own_redis, size=2, environment=clock.environment())
+    two = fleet_factory(own_redis, size=2, environment=clock.environment(), command_timeout="5s")
     for name, step in (("ahead", 600), ("behind", -600)):
         clock.set(0)
         two.read(0, f"/items/{name}")

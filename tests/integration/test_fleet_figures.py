@@ -12,7 +12,7 @@ from support.redis import ACL
 @pytest.fixture
 def pair(fleet_apps, redis):
     redis.client().flushall()
-    fleet = Fleet(fleet_apps, redis, size=2)
+    fleet = Fleet(fleet_apps, redis, size=2, command_timeout="5s")  # also of a slow machine
     yield fleet
     fleet.stop()
 

@@ -14,6 +14,7 @@ from support.larder import DEADLINE_S, request, wait_until
 from support.raw_upstream import RawUpstream, read_head
 from support.redis import RedisServer
 
+PATIENT = {"command_timeout": "5s"}  # a slow machine's Redis has time to confirm
 ALLOWED = {"listen": "127.0.0.1:0", "mount": True, "allow": ["127.0.0.1/32"]}
 
 
@@ -25,7 +26,7 @@ def all_of_it(port, **headers):
 @pytest.mark.parametrize("where", ["control", "public"])
 def test_an_end_while_a_call_waits_for_other_instances_is_a_clean_one(fleet_factory, redis, where):
     two = fleet_factory(redis, size=2, prefix=f"ended-{where}",
-                        more={"control": ALLOWED, "drain_timeout": "100ms"})
+                        more={"control": ALLOWED, "drain_timeout": "100ms"}, **PATIENT)
     two.kill(1)
     larder = two.larders[0]
     port = getattr(larder, f"{where}_port")
@@ -38,7 +39,7 @@ def test_an_end_while_a_call_waits_for_other_instances_is_a_clean_one(fleet_fact
 
 
 def test_a_call_made_again_before_the_first_is_answered_is_not_done_again(fleet_factory, redis):
-    two = fleet_factory(redis, size=2, prefix="again")
+    two = fleet_factory(redis, size=2, prefix="again", **PATIENT)
     two.kill(1)
     larder = two.larders[0]
     published = two.stats(0)["published"]
@@ -55,7 +56,7 @@ def test_a_call_made_again_before_the_first_is_answered_is_not_done_again(fleet_
 
 
 def test_an_entry_behind_the_last_one_is_not_read_again_and_again(fleet_factory, redis):
-    one = fleet_factory(redis, size=1, prefix="behind")
+    one = fleet_factory(redis, size=1, prefix="behind", **PATIENT)
     version = one.apps.bump("behind")
     assert one.invalidate(0, tag="item:behind").json()["replicated"]
     one.settle()
@@ -74,8 +75,7 @@ def test_a_master_that_is_cut_off_from_its_replicas_is_not_trusted(fleet_factory
         one = fleet_factory(own, size=1)
         one.fill("/items/cut-off")
         own.ask("CONFIG", "SET", "min-replicas-to-write", "1")
-        wait_until(lambda: not one.stats(0)["in_contact"])
-        assert not one.stats(0)["available"]
+        wait_until(lambda: not any(one.stats(0)[s] for s in ("in_contact", "available")))
         version = one.apps.bump("cut-off")
         wait_until(lambda: one.version(0, "/items/cut-off") == version)
         own.ask("CONFIG", "SET", "min-replicas-to-write", "0")

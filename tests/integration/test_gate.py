@@ -48,7 +48,7 @@ def test_too_large_heads_get_431(larder_factory, flask_app):
 
 
 def test_a_head_that_drips_is_cut_at_its_deadline(larder_factory, flask_app):
-    larder = larder_factory(config(flask_app, limits={"head_timeout": "300ms"}))
+    larder = larder_factory(config(flask_app, limits={"head_timeout": "1s"}))
     answer = larder.raw(b"GET / HTTP/1.1\r\nHost:")
     assert answer.startswith(b"HTTP/1.1 408 ")
 

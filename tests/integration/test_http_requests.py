@@ -574,7 +574,7 @@ def test_no_invalidation_is_outrun_by_what_a_post_brings(site, selector, has_beg
     path = own(site, gate=gate)
     if has_begun:
         head = (f"HTTP/1.1 200 OK\r\nCache-Control: max-age=3600\r\nContent-Location: {path}\r\n"
-                "Content-Length: 5\r\n\r\n")
+                "Connection: close\r\nContent-Length: 5\r\n\r\n")
         site.app.replies[path][0] = Reply(before=head.encode(), gate=gate, raw=b"first")
     writes = site.larder.counter("totals.writes")
     pending = site.start(path, method="POST")

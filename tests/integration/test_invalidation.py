@@ -163,7 +163,7 @@ def test_a_fetch_from_before_an_invalidation_of_its_own_tag_is_not_shared(larder
     the same fetch, and must not get it."""
     path = "/tagged/x?xkey=late&gate=g"
     early = larder.start("GET", path)
-    larder.wait_for_counter("totals.fetches", 1)
+    larder.wait_until(lambda: school_app.count("tagged-x") == 1)
     school_app.request("POST", "/bump/tagged-x")
     assert larder.invalidate(tag="late")["removed"] == 0
     late = larder.start("GET", path)

@@ -72,6 +72,15 @@ class Walk:
             wait_until(lambda l=larder: l.stats()["redis"]["instances"] == count and
                        l.stats()["redis"]["in_contact"])
 
+    def settle(self):
+        """Until all have heard what each has said, and Redis has what is written behind."""
+        def is_settled():
+            stats = [larder.stats()["redis"] for larder in self.larders]
+            return len({s["number"] for s in stats}) == 1 and not any(
+                s["queued"] or s["pending"] for s in stats)
+        if len(self.larders) > 1:
+            wait_until(is_settled)
+
     def run(self, command):
         command = command.replace("\\\n", "")
         for n, larder in enumerate(self.larders):
@@ -103,6 +112,7 @@ def hold(walk, pattern):
             out = ""
             for command, expected in commands(block):
                 answer = walk.run(command)
+                walk.settle()
                 out += f"$ {command}\n{answer}\n\n"
                 if masked(answer) != masked(expected):
                     differences.append(f"$ {command}\n--- README\n{expected}\n--- now\n{answer}")

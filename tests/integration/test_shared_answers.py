@@ -25,8 +25,8 @@ ROUTES = [
     route("question", method="POST", key=["path.rest", "json.user"]),
     route("counted", key=["path.rest", "query.org"]),
     route("swr", ttl="1s", stale_while_revalidate="1h"),
-    route("ahead", ttl="3s", refresh_ahead=10),
-    route("fleet", coalesce="fleet"), route("short", coalesce="fleet", first_byte_timeout="1s"),
+    route("ahead", ttl="30s", refresh_ahead=100),
+    route("fleet", coalesce="fleet"), route("short", coalesce="fleet", first_byte_timeout="2s"),
     route("fleet-swr", ttl="1s", stale_while_revalidate="1h", coalesce="fleet"),
 ]
 
@@ -128,11 +128,13 @@ def is_found(answer):
 
 def test_what_another_has_fetched_is_a_hit_and_is_here_from_then_on(two):
     path = two.path("plain", Reply([("X-Mine", "1")]))
+    began = time.monotonic()
     first = two.store(path)
     before = two.counters(two.b, "plain")
     found = two.b.ask(path)
     assert is_found(found) and found.body == first.body and found.get("X-Mine") == "1"
-    assert found.get("Age") == "0" and found.get("ETag") == first.get("ETag")
+    assert int(found.get("Age")) <= time.monotonic() - began + 0.5
+    assert found.get("ETag") == first.get("ETag")
     again = two.b.ask(path)
     assert again.is_hit and "detail" not in status(again)
     after = two.counters(two.b, "plain")
@@ -245,7 +247,7 @@ def test_a_request_for_a_new_answer_gets_one_and_so_does_everybody(two):
     for fields in ([("Cache-Control", "no-cache")], [("Pragma", "no-cache")]):
         asked = two.asked(path)
         assert two.b.ask(path, fields).body == f"answer {asked + 1}".encode()
-    two.wait_stored()
+        two.wait_stored()  # another worker may write the next one
     c = two.third()
     assert c.ask(path).body == f"answer {two.asked(path)}".encode()
     two.end(c)
@@ -320,20 +322,31 @@ def test_a_stale_answer_that_is_found_is_served_and_refreshed(two):
     wait_until(lambda: two.b.ask(path).body == b"answer 2")
 
 
+def found_while_fresh(two, name):
+    """A path whose answer both have, and larder b refreshes nothing yet."""
+    for _ in range(10):
+        path = two.path(name, Reply())
+        two.store(path)
+        if is_found(two.b.ask(path)):
+            return path
+        wait_until(lambda: two.asked(path) == 2)  # it was stale already
+    raise AssertionError("it is not found")
+
+
 def test_a_refresh_takes_what_another_has_refreshed(two):
-    path = two.path("swr", Reply())
-    two.store(path)
-    assert is_found(two.b.ask(path))
+    path = found_while_fresh(two, "swr")
     before = two.counters(two.b, "swr")
+    stores = two.a.larder.counter("redis.stores")
     time.sleep(1.1)
     assert two.a.ask(path).body == b"answer 1"
-    wait_until(lambda: two.asked(path) == 2)
-    two.wait_stored()
+    two.a.larder.wait_for_counter("redis.stores", stores + 1)
     two.b.ask(path)
     wait_until(lambda: two.b.ask(path).body != b"answer 1")
-    after = two.counters(two.b, "swr")
-    assert after["fetches"] - before["fetches"] == two.asked(path) - 2
-    assert after["refreshes"] - before["refreshes"] == two.asked(path) - 2
+
+    def is_each_fetch_known():  # one that has just begun is no difference
+        after, asked = two.counters(two.b, "swr"), two.asked(path)
+        return {after[c] - before[c] for c in ("fetches", "refreshes")} == {asked - 2}
+    wait_until(is_each_fetch_known)
 
 
 def test_refreshing_ahead_asks_the_app_and_not_for_the_same_again(two):
@@ -399,11 +412,12 @@ def test_a_lease_that_nobody_ends_runs_out(two):
     gate = threading.Event()
     path = two.path("short", Reply(gate=gate), Reply())
     c = two.third()
+    expired = two.b.larder.stats()["redis"]["leases_expired"]
     pending = c.start(path)
     wait_until(lambda: two.asked(path) == 1)
+    second = two.b.start(path)
     c.larder.kill()
-    expired = two.b.larder.stats()["redis"]["leases_expired"]
-    assert two.b.ask(path).body == b"answer 2"
+    assert second.result().body == b"answer 2"
     assert two.b.larder.stats()["redis"]["leases_expired"] == expired + 1
     gate.set()
     with pytest.raises(AssertionError):
@@ -423,6 +437,7 @@ def test_an_invalidation_ends_the_wait_for_what_it_means(two):
     gate.set()
     assert first.result().body == b"answer 1"
     assert second.result().body in (b"answer 1", b"answer 2")
+    two.wait_stored()
     now = two.store(path).body
     assert now != b"answer 1" and two.b.ask(path).body == now
 
@@ -438,7 +453,7 @@ def test_refreshes_are_made_for_all(two):
         assert "stale-while-revalidate" in status(site.ask(path))
     wait_until(lambda: sum(s.larder.stats()["redis"]["leases_waited"]
                            for s in two.sites) == waited + 1)
-    assert two.asked(path) == 2
+    wait_until(lambda: two.asked(path) == 2)
     gate.set()
     for site in two.sites:
         wait_until(lambda site=site: site.ask(path).body != b"answer 1")
@@ -457,7 +472,7 @@ def test_what_is_fetched_last_is_written_before_the_end(two):
 
 
 def test_the_queue_is_bounded_and_told(two_factory, redis):
-    two = two_factory(queue=2, command_timeout="100ms")
+    two = two_factory(queue=2, command_timeout="50ms")
     paths = [two.path("plain", Reply()) for _ in range(60)]
     redis.freeze()
     for path in paths:

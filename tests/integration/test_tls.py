@@ -15,7 +15,7 @@ import time
 import pytest
 
 from support.larder import BINARY
-from support.raw_upstream import RawUpstream, free_port, read_head
+from support.raw_upstream import RawUpstream, read_head
 from support.tls import App, ask, body_of, connect, openssl, read_answer
 
 MB = 1 << 20
@@ -417,7 +417,7 @@ def test_too_many_connections_are_refused_before_their_handshake(larder_factory,
 
 
 def test_a_head_that_drips_gets_408(larder_factory, authority, app, pair):
-    larder = larder_factory(tls_config(app, pair, limits={"head_timeout": "300ms"}))
+    larder = larder_factory(tls_config(app, pair, limits={"head_timeout": "1500ms"}))
     with client(larder, authority) as s:
         s.sendall(b"GET / HTTP/1.1\r\nHost:")
         assert s.recv(65536).startswith(b"HTTP/1.1 408 ")
@@ -437,6 +437,7 @@ def test_draining_finishes_what_is_in_flight(larder_factory, authority, pair):
         with client(larder, authority) as busy, client(larder, authority) as idle:
             busy.sendall(b"GET /slow HTTP/1.1\r\nHost: a\r\n\r\n")
             assert upstream.begun.wait(20)
+            larder.wait_for_counter("totals.tls.handshakes", 2)
             larder.process.send_signal(signal.SIGTERM)
             assert idle.recv(1) == b"", "an idle connection ends cleanly"
             upstream.gate.set()
@@ -446,12 +447,11 @@ def test_draining_finishes_what_is_in_flight(larder_factory, authority, pair):
 
 
 def test_the_control_listener_may_speak_tls(larder_factory, authority, app, pair):
-    port = free_port()
     config = tls_config(app, pair)
-    config["control"]["listen"] = {"address": f"127.0.0.1:{port}",
+    config["control"]["listen"] = {"address": "127.0.0.1:0",
                                    "tls": {"certificates": [pair.config()]}}
-    larder_factory(config)
-    with connect(port, authority.client_context()) as s:
+    larder = larder_factory(config)
+    with connect(larder.control_port, authority.client_context()) as s:
         assert "200 OK" in ask(s, "/health/ready")[0]
 
 

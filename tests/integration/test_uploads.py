@@ -140,7 +140,7 @@ def test_a_client_that_pauses_is_not_the_upstreams_fault(larder_factory):
     with ExactApp() as upstream:
         upstream.answer = OK
         c = config(upstream, limits={"body_timeout": "20s"})
-        c["upstreams"]["app"].update(send_timeout="300ms", first_byte_timeout="300ms")
+        c["upstreams"]["app"].update(send_timeout="700ms", first_byte_timeout="700ms")
         larder = larder_factory(c)
         with connect(larder) as s:
             s.sendall(head("Content-Length: 10") + b"hello")
@@ -265,7 +265,7 @@ def test_fifty_slow_uploads_of_20_mb_cost_little_memory(larder_factory):
         def is_stalled():
             looks.append(sum(sent))
             return len(looks) > 100 and looks[-1] == looks[-100]
-        larder.wait_until(is_stalled)
+        larder.wait_until(is_stalled, 50)
         more = larder.rss_kb() - before
         go.set()
         for t in threads:

@@ -99,7 +99,7 @@ def test_the_app_names_groups_to_take_back(larder):
 
 def test_a_fetch_that_a_write_overtook_is_not_stored(larder, school_app):
     early = larder.start("GET", "/api/rooms/2?gate=g")
-    larder.wait_for_counter("totals.fetches", 1)
+    larder.wait_until(lambda: school_app.count("room-2") == 1)
     larder.request("PUT", "/api/rooms/2", body="{}", headers=JSON)
     school_app.hold("g").open()
     assert early.result().json()["version"] == 0

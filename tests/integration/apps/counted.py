@@ -5,8 +5,14 @@ import threading
 
 from flask import jsonify
 
-counts = collections.Counter()
-gates = collections.defaultdict(threading.Event)
+
+class Gates(dict):
+    def __missing__(self, name):
+        return self.setdefault(name, threading.Event())  # one for all threads that ask at once
+
+
+counts = collections.defaultdict(int)  # += 1 of a Counter may lose one: its 0 comes from Python
+gates = Gates()
 
 
 def add_to(app, *states):

@@ -30,8 +30,8 @@ def bump(name):
 
 
 def show(name, **more):
-    counts[name] += 1
     answer = jsonify(id=name, version=version(name), **more)
+    counts[name] += 1  # whoever sees it knows that the version has been read
     if request.args.get("gate"):
         gates[request.args["gate"]].wait(30)
     for field in ("xkey", "Cache-Control"):

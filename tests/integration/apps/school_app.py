@@ -12,8 +12,8 @@ add_to(app, versions)
 
 
 def show(name, **more):
-    counts[name] += 1
     version = versions[name]
+    counts[name] += 1  # whoever sees it knows that the version has been read
     if request.args.get("gate"):
         gates[request.args["gate"]].wait(30)
     return jsonify(name=name, version=version, **more)

@@ -42,7 +42,7 @@ class App:
                                         env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1",
                                              **(environment or {})})
         listener.close()
-        wait_until(self._is_up)
+        wait_until(self._is_up, 60)  # a server of Python starts slowly where much goes on
 
     def _is_up(self):
         assert self.process.poll() is None, "the app ended"

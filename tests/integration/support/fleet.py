@@ -134,13 +134,15 @@ class Fleet:
 
     def is_settled(self):
         stats = [self.stats(i) for i in range(len(self.larders))]
+        links = 2 + self.config["workers"]
         return (all(s["available"] and s["in_contact"] and not s["pending"] and not s["queued"]
-                    for s in stats)
+                    and s["connections"] == links and s["breaker"] == "closed" for s in stats)
                 and len({s["number"] for s in stats}) == 1
                 and all(s["instances"] >= len(self.larders) for s in stats))
 
     def settle(self):
-        """Waits until all follow the log, have told it all, and have heard it all."""
+        """Waits until all follow the log, have told it all, have heard it all, and all workers may
+        ask Redis."""
         try:
             wait_until(self.is_settled)
         except AssertionError:

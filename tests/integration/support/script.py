@@ -3,6 +3,8 @@ kept. And a client that sees each byte of an answer: interim heads, repeated fie
 import contextlib
 import itertools
 import re
+import socket
+import threading
 import time
 from email.utils import formatdate
 
@@ -70,13 +72,14 @@ class Reply:
 
 
 CLOSED = Reply(is_closed=True)
+HINTS = b"HTTP/1.1 103 Early Hints\r\n\r\n"
 
 
 class Script(RawUpstream):
     """Answers each path with its replies one by one, and with the last of them from then on."""
 
     def __init__(self):
-        self.replies, self.seen = {}, {}
+        self.replies, self.seen, self.lock = {}, {}, threading.Lock()
         super().__init__(Script.handle)
 
     def on(self, target, *replies):
@@ -102,9 +105,10 @@ class Script(RawUpstream):
                 return
 
     def answer(self, connection, request):
-        seen = self.seen[request.target]
-        seen.append(request)
-        number, replies = len(seen), self.replies[request.target]
+        seen, replies = self.seen[request.target], self.replies[request.target]
+        with self.lock:  # no two have one number
+            seen.append(request)
+            number = len(seen)
         reply = replies[min(number, len(replies)) - 1]
         connection.sendall(reply.before)
         if reply.gate and not reply.gate.wait(DEADLINE_S):
@@ -158,6 +162,19 @@ class Site:
 
     def start(self, path, fields=(), method="GET", body=b""):
         return self.larder.pool.submit(self.ask, path, fields, method, body)
+
+    def begin(self, path):
+        """Asks, and waits until larder has the head that the app has sent together with HINTS.
+        What is given waits for the rest, and makes an Answer of it."""
+        s = socket.create_connection(("127.0.0.1", self.larder.public_port), DEADLINE_S)
+        s.sendall(f"GET {path} HTTP/1.1\r\nHost: site\r\nConnection: close\r\n\r\n".encode())
+        said = s.recv(65536)
+        assert said.startswith(b"HTTP/1.1 103 "), said
+
+        def rest():
+            with s:
+                return Answer(said + b"".join(iter(lambda: s.recv(65536), b"")))
+        return rest
 
     def asked(self, path):
         """The requests for <path> that the app has got."""
