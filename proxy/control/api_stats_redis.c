@@ -45,7 +45,7 @@ void stats_write_redis(struct json_writer *w, const struct shared *s, struct his
     json_write_u64(w, "number", state.number);
     if (state.warning[0])
         json_write_str(w, "warning", state.warning);
-    json_write_u64(w, "keys", state.keys);
+    json_write_u64(w, "keys", tier_keys(s->tier));
     stats_write_times(w, "latency_ms", scratch);
     write_counters(w, s->tier);
     json_write_object_end(w);

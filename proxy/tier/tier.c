@@ -191,6 +191,10 @@ void tier_state_read(struct tier *t, struct tier_state *ret)
     ret->lag_ms = confirmed && now > confirmed ? now - confirmed : 0;
     ret->number = t->log.number;
     ret->instances = t->pulse.instances;
-    ret->keys = census_count(&t->census, now);
     snprintf(ret->warning, sizeof(ret->warning), "%s", t->pulse.warning);
+}
+
+uint64_t tier_keys(struct tier *t)
+{
+    return census_count(&t->census, mono_now_ms());
 }

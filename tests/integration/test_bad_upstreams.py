@@ -1,10 +1,10 @@
 """Refused, reset, silent, truncated, malformed: a clean error in time, and nothing stored."""
 import json
-import socket
+import types
 
 import pytest
 
-from support.raw_upstream import RawUpstream, read_head, reset
+from support.raw_upstream import RawUpstream, read_head, refusing_port, reset
 from test_caching import config
 
 ROUTE = {"name": "r", "match": "GET /r", "ttl": "1h"}
@@ -45,12 +45,8 @@ def test_a_truncated_stream_is_cut_so_that_the_client_can_tell(larder_factory):
 
 
 def test_a_refused_connection_is_502(larder_factory):
-    with socket.socket() as s:  # taken, and nobody listens
-        s.bind(("127.0.0.1", 0))
-
-        class Nobody:
-            port = s.getsockname()[1]
-        larder = larder_factory(config(Nobody, ROUTE))
+    with refusing_port() as port:
+        larder = larder_factory(config(types.SimpleNamespace(port=port), ROUTE))
         assert larder.request("GET", "/r").status == 502
         assert larder.request("GET", "/other").status == 502
 

@@ -7,13 +7,10 @@ import time
 
 import pytest
 
-from support.fleet import LAG_S, Fleet
+from support.fleet import LAG_S, PATIENT, Fleet
 from support.larder import ROOT, wait_until
 from support.redis import ACL, Cluster, RedisServer
 from support.tls import Authority
-
-
-PATIENT = {"command_timeout": "5s"}  # nothing is given up because a machine is slow
 
 
 @pytest.fixture(scope="module")
@@ -334,6 +331,7 @@ def test_a_socket_tls_and_a_cluster_are_spoken_to(fleet_factory, redis_factory, 
     items = (f"way-{kind}-{n}" for n in itertools.count())
 
     def is_shared(item):
+        two.settle()  # a link that was told MOVED is on its way to the other server
         two.read(0, f"/items/{item}")
         two.wait_stored()
         return "detail=redis" in two.status(1, f"/items/{item}")
@@ -342,5 +340,5 @@ def test_a_socket_tls_and_a_cluster_are_spoken_to(fleet_factory, redis_factory, 
     version = two.apps.bump(item)
     assert two.invalidate(0, tag=f"item:{item}", wait="all").status == 200
     assert two.version(1, f"/items/{item}") == version
-    assert next(items) in [f"way-{kind}-{n}" for n in range(50)], "it was found soon"
+    assert next(items) in [f"way-{kind}-{n}" for n in range(5)], "it was found soon"
     assert {"boot", "log", "ep", "live"} <= {n.decode() for n in server.keys("way")}

@@ -6,19 +6,19 @@ import time
 
 import pytest
 
-from support.fleet import LAG_S, Fleet, Traffic, route
+from support.fleet import LAG_S, PATIENT, Fleet, Traffic, route
 from support.larder import wait_until
 from support.redis import ACL, RedisServer, Watched
 from support.relay import Relay
 
 PREFIX = "test"
-PATIENT = "patient"
+PATIENTS_PREFIX = "patient"
 SLOW_MS = 500  # of nine in ten; far less than Redis, or the network to it, is silent
 
 
 @pytest.fixture(scope="module")
 def standing_patient(fleet_apps, redis):
-    fleet = Fleet(fleet_apps, redis, prefix=PATIENT, command_timeout="5s")
+    fleet = Fleet(fleet_apps, redis, prefix=PATIENTS_PREFIX, **PATIENT)
     yield fleet
     fleet.stop()
 
@@ -143,7 +143,7 @@ def test_what_redis_forgot_to_be_invalid_does_not_come_back(patient, redis, sele
     item = path[8:].split("?")[0]
     assert patient.apps.bump(item) > old
     assert patient.invalidate(0, wait="all", **selector).status == 200
-    redis.ask(how, redis.key(PATIENT, key))
+    redis.ask(how, redis.key(PATIENTS_PREFIX, key))
     assert patient.version(1, path) > old
 
 
@@ -151,7 +151,7 @@ def many_tags(fleet, redis):
     """As if each of them had been named by the last invalidation."""
     redis.ask("EVAL", "local n = redis.call('HGET', KEYS[1], 'seq')\n"
               "for i = 1, 100000 do redis.call('ZADD', KEYS[2], n, struct.pack('>I8', i)) end", 2,
-              redis.key(PATIENT, "boot"), redis.key(PATIENT, "ep"))
+              redis.key(PATIENTS_PREFIX, "boot"), redis.key(PATIENTS_PREFIX, "ep"))
     assert fleet.invalidate(0, tag="one more").status == 200
 
 
@@ -173,8 +173,8 @@ def test_what_redis_has_no_more_room_to_remember_does_not_come_back(patient, red
     patient.apps.bump(name)
     assert patient.invalidate(0, wait="all", **selector).status == 200
     many(patient, redis)
-    assert redis.ask("ZCARD", redis.key(PATIENT, key)) < {"ep": 100000, "walks": 1100}[key]
-    assert int(redis.ask("HGET", redis.key(PATIENT, "boot"), "floor")) > 0
+    assert redis.ask("ZCARD", redis.key(PATIENTS_PREFIX, key)) < {"ep": 100000, "walks": 1100}[key]
+    assert int(redis.ask("HGET", redis.key(PATIENTS_PREFIX, "boot"), "floor")) > 0
     assert patient.version(1, path) > old
     patient.wait_stored()
     assert "detail=redis" in patient.status(2, path), "what is fetched now is shared again"
@@ -386,10 +386,10 @@ def test_a_value_that_is_none_is_a_miss(patient, redis, spoil):
     before = patient.stats(1)
     for n in range(count):
         path = f"/items/{spoil.__name__}-{n}"
-        keys = set(redis.keys(PATIENT).values())
+        keys = set(redis.keys(PATIENTS_PREFIX).values())
         patient.read(0, path)
         patient.wait_stored()
-        key, = set(redis.keys(PATIENT).values()) - keys
+        key, = set(redis.keys(PATIENTS_PREFIX).values()) - keys
         with redis.client() as client:
             client.set(key, spoil(client.get(key))[n])
         answer = patient.read(1, path)
@@ -401,10 +401,10 @@ def test_a_value_that_is_none_is_a_miss(patient, redis, spoil):
 
 def test_a_value_in_anothers_place_or_of_another_type_is_a_miss(patient, redis):
     def stored(name):
-        before = set(redis.keys(PATIENT).values())
+        before = set(redis.keys(PATIENTS_PREFIX).values())
         patient.read(0, f"/items/{name}")
         patient.wait_stored()
-        key, = set(redis.keys(PATIENT).values()) - before
+        key, = set(redis.keys(PATIENTS_PREFIX).values()) - before
         return key
     one, other, third = map(stored, ("place-1", "place-2", "place-3"))
     with redis.client() as client:
@@ -582,7 +582,7 @@ def test_an_answer_ends_though_redis_says_it_does_not(fleet_factory, own_redis, 
 def test_an_answer_ages_in_redis_though_clocks_step(fleet_factory, own_redis, tmp_path):
     """RFC 9111 section 4.2.3: of two ages the higher one is believed."""
     clock = Clock(tmp_path / "clock")
-    two = fleet_factory(own_redis, size=2, environment=clock.environment(), command_timeout="5s")
+    two = fleet_factory(own_redis, size=2, environment=clock.environment(), **PATIENT)
     for name, step in (("ahead", 600), ("behind", -600)):
         clock.set(0)
         two.read(0, f"/items/{name}")

@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 
-from support.fleet import Fleet
+from support.fleet import PATIENT, Fleet
 from support.larder import BINARY, ROOT, wait_until
 from support.redis import ACL
 
@@ -12,7 +12,7 @@ from support.redis import ACL
 @pytest.fixture
 def pair(fleet_apps, redis):
     redis.client().flushall()
-    fleet = Fleet(fleet_apps, redis, size=2, command_timeout="5s")  # also of a slow machine
+    fleet = Fleet(fleet_apps, redis, size=2, **PATIENT)
     yield fleet
     fleet.stop()
 

@@ -9,12 +9,11 @@ import time
 
 import pytest
 
-from support.fleet import LAG_S, SECRET
+from support.fleet import LAG_S, PATIENT, SECRET
 from support.larder import DEADLINE_S, request, wait_until
 from support.raw_upstream import RawUpstream, read_head
 from support.redis import RedisServer
 
-PATIENT = {"command_timeout": "5s"}  # a slow machine's Redis has time to confirm
 ALLOWED = {"listen": "127.0.0.1:0", "mount": True, "allow": ["127.0.0.1/32"]}
 
 
@@ -94,7 +93,7 @@ class Held:
         self.larder = larder_factory({
             "listen": "127.0.0.1:0", "workers": 1, "control": {"listen": "127.0.0.1:0"},
             "secret": SECRET, "upstreams": {"app": {"servers": [f"127.0.0.1:{app.port}"]}},
-            "redis": {"server": redis.address, "prefix": "held", "command_timeout": "5s",
+            "redis": {"server": redis.address, "prefix": "held", **PATIENT,
                       "max_invalidation_lag": "20s"},
             "routes": [{"name": "all", "match": "GET /*", "ttl": "1h"}], **more})
         self.larder.wait_until(lambda: self.larder.stats()["redis"]["available"])

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from support.fleet import SECRET
+from support.fleet import PATIENT, SECRET
 from support.larder import DEADLINE_S, Larder, wait_until
 from support.script import Reply, Script, Site, dated
 
@@ -40,8 +40,7 @@ class Pair:
             "listen": "127.0.0.1:0", "workers": 1, "control": {"listen": "127.0.0.1:0"},
             "secret": SECRET, "upstreams": {"app": {"server": f"127.0.0.1:{app.port}"}},
             "cache": {"wait_timeout": f"{int(WAIT_S * 1000)}ms"},
-            "redis": {"server": redis.address, "prefix": self.prefix, "command_timeout": "5s",
-                      **redis_more},
+            "redis": {"server": redis.address, "prefix": self.prefix, **PATIENT, **redis_more},
             "routes": [{**route, "shared": "full"} for route in routes], **(more or {})}
         with contextlib.ExitStack() as stack:
             self.sites = []
@@ -261,7 +260,7 @@ def test_names_that_change_are_known_to_both(pair):
 
 
 def test_those_who_wait_for_one_variant_do_not_get_another(pair_factory, own_redis):
-    pair = pair_factory(own_redis, command_timeout="5s")
+    pair = pair_factory(own_redis)
     path = pair.path(Reply([("Cache-Control", "max-age=60"), ("Vary", "X-A")]))
     bodies = {a: pair.fill(path, [("X-A", a)]).body for a in "12"}
     own_redis.freeze()
@@ -285,7 +284,7 @@ def test_an_origin_gets_what_is_for_it(pair):
 # --- who waits for Redis waits no longer than is said ---
 
 def test_a_stale_answer_keeps_its_deadline_while_redis_says_nothing(pair_factory, own_redis):
-    pair = pair_factory(own_redis, command_timeout="5s")
+    pair = pair_factory(own_redis)
     path = pair.path(Reply(), under="/late")
     body = pair.then(path).body
     own_redis.freeze()
@@ -301,7 +300,7 @@ def test_a_stale_answer_keeps_its_deadline_while_redis_says_nothing(pair_factory
 
 
 def test_a_client_that_leaves_while_redis_is_asked_harms_nobody(pair_factory, own_redis):
-    pair = pair_factory(own_redis, command_timeout="5s")
+    pair = pair_factory(own_redis)
     path = pair.path(Reply(), under="/plain")
     own_redis.freeze()
     larder = pair.sites[1].larder

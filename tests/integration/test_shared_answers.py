@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from support.fleet import PATIENT
 from support.larder import Larder, wait_until
 from support.script import Reply, Script, Site
 
@@ -40,7 +41,7 @@ class Two:
             "listen": "127.0.0.1:0", "workers": 2, "control": {"listen": "127.0.0.1:0"},
             "secret": "a secret of both", "routes": ROUTES,
             "upstreams": {"app": {"servers": [f"127.0.0.1:{self.app.port}"]}},
-            "redis": {"server": redis.address, "prefix": prefix, "command_timeout": "5s", **more}}
+            "redis": {"server": redis.address, "prefix": prefix, **PATIENT, **more}}
         self.sites = [self.site(), self.site()]
         self.a, self.b = self.sites
         self.settle()
@@ -78,6 +79,9 @@ class Two:
         answer = self.a.ask(path, fields, **more)
         self.wait_stored()
         return answer
+
+    def waited(self):
+        return sum(s.larder.stats()["redis"]["leases_waited"] for s in self.sites)
 
     def counters(self, site, name):
         return site.larder.stats()["routes"][name]
@@ -369,10 +373,9 @@ def test_refreshing_ahead_asks_the_app_and_not_for_the_same_again(two):
 def test_one_fetch_answers_clients_of_all_instances(two):
     gate = threading.Event()
     path = two.path("fleet", Reply(gate=gate))
-    waited = [s.larder.stats()["redis"]["leases_waited"] for s in two.sites]
+    waited = two.waited()
     pending = [site.start(path) for site in two.sites for _ in range(5)]
-    wait_until(lambda: sum(s.larder.stats()["redis"]["leases_waited"]
-                           for s in two.sites) == sum(waited) + 1)
+    wait_until(lambda: two.waited() == waited + 1)
     for site in two.sites:
         site.larder.wait_for_counter("totals.coalesced_waiting", 4)
     gate.set()
@@ -386,10 +389,9 @@ def test_variants_have_one_fetch_each(two):
     first = Reply([("Vary", "X-A")])
     path = two.path("fleet", first, Reply([("Vary", "X-A")], gate=gate))
     two.store(path, [("X-A", "1")])
-    waited = sum(s.larder.stats()["redis"]["leases_waited"] for s in two.sites)
+    waited = two.waited()
     pending = [site.start(path, [("X-A", "2")]) for site in two.sites]
-    wait_until(lambda: sum(s.larder.stats()["redis"]["leases_waited"]
-                           for s in two.sites) == waited + 1)
+    wait_until(lambda: two.waited() == waited + 1)
     gate.set()
     assert {p.result().body for p in pending} == {b"answer 2"} and two.asked(path) == 2
 
@@ -399,9 +401,9 @@ def test_who_waits_for_what_cannot_be_shared_fetches_at_once(two):
     path = two.path("fleet", Reply([("Set-Cookie", "a=b")], gate=gate), Reply())
     first = two.a.start(path)
     wait_until(lambda: two.asked(path) == 1)
-    waited = two.b.larder.stats()["redis"]["leases_waited"]
+    waited = two.waited()
     second = two.b.start(path)
-    wait_until(lambda: two.b.larder.stats()["redis"]["leases_waited"] == waited + 1)
+    wait_until(lambda: two.waited() == waited + 1)
     began = time.monotonic()
     gate.set()
     assert first.result().body == b"answer 1" and second.result().body == b"answer 2"
@@ -430,9 +432,9 @@ def test_an_invalidation_ends_the_wait_for_what_it_means(two):
     path = two.path("fleet", Reply(gate=gate), Reply())
     first = two.a.start(path)
     wait_until(lambda: two.asked(path) == 1)
-    waited = two.b.larder.stats()["redis"]["leases_waited"]
+    waited = two.waited()
     second = two.b.start(path)
-    wait_until(lambda: two.b.larder.stats()["redis"]["leases_waited"] == waited + 1)
+    wait_until(lambda: two.waited() == waited + 1)
     two.a.larder.control("POST", "/api/cache/invalidate", json.dumps({"path": path, "wait": "all"}))
     gate.set()
     assert first.result().body == b"answer 1"
@@ -448,11 +450,10 @@ def test_refreshes_are_made_for_all(two):
     two.store(path)
     two.b.ask(path)
     time.sleep(1.1)
-    waited = sum(s.larder.stats()["redis"]["leases_waited"] for s in two.sites)
+    waited = two.waited()
     for site in two.sites:
         assert "stale-while-revalidate" in status(site.ask(path))
-    wait_until(lambda: sum(s.larder.stats()["redis"]["leases_waited"]
-                           for s in two.sites) == waited + 1)
+    wait_until(lambda: two.waited() == waited + 1)
     wait_until(lambda: two.asked(path) == 2)
     gate.set()
     for site in two.sites:

@@ -50,12 +50,6 @@ def echo(upstream, connection):
     connection.shutdown(socket.SHUT_WR)
 
 
-def connect(larder):
-    s = socket.create_connection(("127.0.0.1", larder.public_port), DEADLINE_S)
-    s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return s
-
-
 def upgraded(s, ask=ASK):
     """Asks, and reads the 101's head; what came behind it is given, too."""
     s.sendall(ask)
@@ -78,7 +72,7 @@ def read_all(s):
 def test_an_upgrade_passes_and_its_answer_comes_back(larder_factory):
     with Thing(echo) as upstream:
         larder = larder_factory(config(upstream))
-        with connect(larder) as s:
+        with larder.connect() as s:
             head, rest = upgraded(s)
             fields = head.lower().split(b"\r\n")[1:]
             assert b"upgrade: thing/1" in fields and b"connection: upgrade" in fields
@@ -96,7 +90,7 @@ def test_bytes_behind_both_heads_keep_their_order(larder_factory):
     with Thing(echo, switch=SWITCH + b"first ") as upstream:
         larder = larder_factory(config(upstream))
         for pieces in ((ASK + b"second ", b"third"), (ASK[:30], ASK[30:] + b"sec", b"ond third")):
-            with connect(larder) as s:
+            with larder.connect() as s:
                 for piece in pieces:
                     s.sendall(piece)
                 got = read_head(s).split(b"\r\n\r\n", 1)[1]
@@ -108,7 +102,7 @@ def test_large_amounts_both_ways_at_once_are_byte_exact(larder_factory):
     blob = os.urandom(1 << 20) * 24
     with Thing(echo) as upstream:
         larder = larder_factory(config(upstream))
-        with connect(larder) as s:
+        with larder.connect() as s:
             upgraded(s)
 
             def send():
@@ -138,7 +132,7 @@ def test_a_half_closed_tunnel_carries_on_in_the_other_direction(larder_factory, 
             connection.sendall(b"answer to " + said[0])
     with Thing(talk) as upstream:
         larder = larder_factory(config(upstream))
-        with connect(larder) as s:
+        with larder.connect() as s:
             _, rest = upgraded(s)
             if first == "upstream":
                 assert rest + read_all(s) == b"last words"
@@ -184,7 +178,7 @@ def test_a_slow_side_holds_the_other_back_and_costs_little_memory(larder_factory
             got.append(len(read_all(connection)))
     with Thing(talk) as upstream:
         larder = larder_factory(config(upstream))
-        with connect(larder) as s:
+        with larder.connect() as s:
             _, rest = upgraded(s)
             before = larder.rss_kb()
             if slow == "upstream":
@@ -285,7 +279,7 @@ def test_a_tunnel_counts_against_max_and_takes_no_idle_connection(larder_factory
         larder = larder_factory(c)
         assert larder.request("GET", "/x").status == 200
         larder.wait_for_counter("upstreams.app.idle", 1)
-        with connect(larder) as s:
+        with larder.connect() as s:
             upgraded(s)
             assert upstream.connections == 2
             assert larder.request("GET", "/x").status == 503
@@ -304,7 +298,7 @@ def test_a_request_with_a_body_is_whole_before_the_tunnel_begins(larder_factory)
         got.append(upstream.early + read_all(connection))
     with Thing(talk) as upstream:
         larder = larder_factory(config(upstream))
-        with connect(larder) as s:
+        with larder.connect() as s:
             s.sendall(ASK.replace(b"GET", b"POST").replace(b"Sec-Thing: k", b"Content-Length: 6"))
             larder.wait_until(lambda: upstream.requests)
             s.sendall(b"abc")
@@ -333,7 +327,7 @@ def test_an_upstream_that_switches_must_still_read_the_request(larder_factory, h
         c = config(upstream)
         c["upstreams"]["app"]["send_timeout"] = "500ms" if status == 504 else "20s"
         larder = larder_factory(c)
-        with connect(larder) as s:
+        with larder.connect() as s:
             def send():
                 with contextlib.suppress(OSError):
                     s.sendall(ASK.replace(b"GET", b"POST").replace(
@@ -348,7 +342,7 @@ def test_an_upstream_that_switches_must_still_read_the_request(larder_factory, h
 def test_no_tunnel_begins_on_a_connection_that_has_lost_part_of_the_request(larder_factory):
     """Whether the break or the 101 is seen first is chance: hence so many."""
     def ask(larder):
-        with connect(larder) as s:
+        with larder.connect() as s:
             with contextlib.suppress(OSError):
                 s.sendall(ASK.replace(b"GET", b"POST").replace(
                     b"Sec-Thing: k", b"Content-Length: 4000000") + b"x" * 4000000)
@@ -365,7 +359,7 @@ def test_a_client_may_pause_between_the_101_and_the_rest_of_its_body(larder_fact
         c = config(upstream)
         c["upstreams"]["app"].update(send_timeout="700ms", first_byte_timeout="700ms")
         larder = larder_factory(c)
-        with connect(larder) as s:
+        with larder.connect() as s:
             s.sendall(ASK.replace(b"GET", b"POST").replace(b"Sec-Thing: k", b"Content-Length: 6"))
             s.sendall(b"abc")
             time.sleep(1)
@@ -385,7 +379,7 @@ def test_a_silent_tunnel_ends_and_one_that_moves_does_not(larder_factory, route)
         larder = larder_factory(config(upstream, *routes, limits={
             "tunnel_idle_timeout": "1h" if route else idle, "send_timeout": "200ms",
             "idle_timeout": "200ms", "body_timeout": "200ms"}))
-        with connect(larder) as s:
+        with larder.connect() as s:
             upgraded(s)
             for _ in range(8):
                 s.sendall(b"tick")
@@ -410,7 +404,7 @@ def test_a_reset_ends_both_sides(larder_factory, who):
             ended.set()
     with Thing(talk) as upstream:
         larder = larder_factory(config(upstream))
-        s = connect(larder)
+        s = larder.connect()
         _, rest = upgraded(s)
         assert rest + read_exactly(s, 1 - len(rest)) == b"x"
         if who == "client":
@@ -428,7 +422,7 @@ def test_a_reset_ends_both_sides(larder_factory, who):
 def test_at_sigterm_tunnels_have_until_the_drain_timeout(larder_factory):
     with Thing(echo) as upstream:
         larder = larder_factory(config(upstream, drain_timeout="2s"))
-        with connect(larder) as s:
+        with larder.connect() as s:
             upgraded(s)
             larder.process.send_signal(signal.SIGTERM)
             larder.log_says("SIGTERM")
@@ -442,7 +436,7 @@ def test_at_sigterm_tunnels_have_until_the_drain_timeout(larder_factory):
 def test_a_tunnel_that_ends_within_the_drain_lets_larder_go(larder_factory):
     with Thing(echo) as upstream:
         larder = larder_factory(config(upstream, drain_timeout="1h"))
-        with connect(larder) as s:
+        with larder.connect() as s:
             upgraded(s)
             larder.process.send_signal(signal.SIGTERM)
             larder.log_says("SIGTERM")
@@ -566,7 +560,7 @@ def test_what_a_tls_client_said_last_arrives_though_it_breaks_off(larder_factory
         got.append(None)
     with Thing(talk) as upstream:
         larder = larder_factory(tls_config(config(upstream), pair, True, False))
-        s = client_context(pair).wrap_socket(connect(larder), server_hostname="localhost")
+        s = client_context(pair).wrap_socket(larder.connect(), server_hostname="localhost")
         upgraded(s)
         s.sendall(b"b" * 200000 + b"bye")
         s.close()  # without close_notify

@@ -18,12 +18,6 @@ GO_ON = b"HTTP/1.1 100 Continue\r\n\r\n"
 DEADLINE_S = 20
 
 
-def connect(larder):
-    s = socket.create_connection(("127.0.0.1", larder.public_port), DEADLINE_S)
-    s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return s
-
-
 def read_all(s):
     return b"".join(iter(lambda: s.recv(1 << 16), b""))
 
@@ -40,7 +34,7 @@ def limited(upstream, **route):
 def test_a_length_above_the_limit_is_refused_before_the_body_is_read(larder_factory, expect):
     with RawUpstream.answering(OK) as upstream:
         larder = larder_factory(limited(upstream))
-        with connect(larder) as s:
+        with larder.connect() as s:
             s.sendall(head("Content-Length: 65537" + expect))
             answer = read_all(s)  # not a byte of the body was sent
         assert answer.startswith(b"HTTP/1.1 413 Content Too Large\r\n")
@@ -52,7 +46,7 @@ def test_a_length_above_the_limit_is_refused_before_the_body_is_read(larder_fact
 def test_a_client_that_sends_on_can_read_its_413(larder_factory):
     with RawUpstream.answering(OK) as upstream:
         larder = larder_factory(limited(upstream))
-        with connect(larder) as s:
+        with larder.connect() as s:
             s.sendall(head("Content-Length: 4000000") + b"x" * 4000000)
             answer = read_all(s)
         assert answer.startswith(b"HTTP/1.1 413 ") and answer.endswith(b"}\n")
@@ -69,7 +63,7 @@ def test_chunks_above_the_limit_are_refused_as_soon_as_they_pass_it(larder_facto
         got.append(None)
     with RawUpstream(handler) as upstream:
         larder = larder_factory(limited(upstream, **route))
-        with connect(larder) as s:
+        with larder.connect() as s:
             s.sendall(head("Transfer-Encoding: chunked"))
             s.sendall(b"8000\r\n" + b"x" * 0x8000 + b"\r\n")
             s.sendall(b"8001\r\n" + b"x" * 0x8001 + b"\r\n")
@@ -90,7 +84,7 @@ def test_a_body_of_just_the_limit_passes(larder_factory):
         connection.sendall(OK)
     with RawUpstream(handler) as upstream:
         larder = larder_factory(limited(upstream))
-        with connect(larder) as s:
+        with larder.connect() as s:
             s.sendall(head("Transfer-Encoding: chunked\r\nConnection: close"))
             s.sendall(b"10000\r\n" + b"x" * 0x10000 + b"\r\n0\r\n\r\n")
             assert read_all(s).startswith(b"HTTP/1.1 200 OK")
@@ -98,7 +92,7 @@ def test_a_body_of_just_the_limit_passes(larder_factory):
 
 def test_100_is_said_only_once_the_body_is_wanted(larder_factory, flask_app):
     larder = larder_factory(config(flask_app))
-    with connect(larder) as s:
+    with larder.connect() as s:
         s.sendall(head("Content-Length: 4\r\nExpect: 100-continue", "/echo"))
         assert s.recv(len(GO_ON), socket.MSG_WAITALL) == GO_ON
         s.sendall(b"body" + head("Content-Length: 4\r\nExpect: 100-continue\r\nConnection: close",
@@ -142,7 +136,7 @@ def test_a_client_that_pauses_is_not_the_upstreams_fault(larder_factory):
         c = config(upstream, limits={"body_timeout": "20s"})
         c["upstreams"]["app"].update(send_timeout="700ms", first_byte_timeout="700ms")
         larder = larder_factory(c)
-        with connect(larder) as s:
+        with larder.connect() as s:
             s.sendall(head("Content-Length: 10") + b"hello")
             larder.wait_until(lambda: larder.counter("upstreams.app.active") == 1)
             time.sleep(1)
@@ -212,7 +206,7 @@ def test_an_early_answer_is_passed_on(larder_factory, how, framing):
     with RawUpstream(handler) as upstream:
         larder = larder_factory(config(upstream))
         for _ in range(10):
-            with connect(larder) as s:
+            with larder.connect() as s:
                 s.sendall(head(f"Content-Length: {len(blob)}" if framing == "length"
                                else "Transfer-Encoding: chunked"))
 
@@ -254,7 +248,7 @@ def test_fifty_slow_uploads_of_20_mb_cost_little_memory(larder_factory):
         c["upstreams"]["app"]["max"] = count
         larder = larder_factory(c)
         before = larder.rss_kb()
-        sockets = [connect(larder) for _ in range(count)]
+        sockets = [larder.connect() for _ in range(count)]
         for s in sockets:
             s.sendall(head(f"Content-Length: {size}\r\nConnection: close"))
         threads = [threading.Thread(target=send, args=a) for a in enumerate(sockets)]

@@ -127,9 +127,10 @@ struct tier_state {
     uint64_t lag_ms;    /* since the log was last known to be followed to its end */
     uint64_t number;    /* of the last invalidation applied */
     unsigned instances; /* heard of lately */
-    uint64_t keys;      /* objects written by this instance that have not ended; about */
     char warning[512];  /* of the server's memory policy; empty: none */
 };
 void tier_state_read(struct tier *t, struct tier_state *ret); /* main thread */
+/* About how many objects this instance has written that have not ended. Any thread. */
+uint64_t tier_keys(struct tier *t);
 
 #endif

@@ -85,6 +85,9 @@ class Apps:
                 stack.callback(app.stop)
 
 
+PATIENT = {"command_timeout": "5s"}  # nothing is given up because a machine is slow
+
+
 class Fleet:
     def __init__(self, apps, redis, *, size=3, prefix="test", server=None, routes=ROUTES,
                  environment=None, more=None, is_awaited=True, **redis_more):

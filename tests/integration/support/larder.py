@@ -119,10 +119,14 @@ class Larder:
     def start(self, method, path, **more):
         return self.pool.submit(self.request, method, path, **more)
 
+    def connect(self, port=None):
+        s = socket.create_connection(("127.0.0.1", port or self.public_port), DEADLINE_S)
+        s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return s
+
     def raw(self, *pieces, port=None):
         """Sends the pieces one by one, and reads until larder closes."""
-        with socket.create_connection(("127.0.0.1", port or self.public_port), DEADLINE_S) as s:
-            s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        with self.connect(port) as s:
             for piece in pieces:
                 s.sendall(piece)
             answer = b""

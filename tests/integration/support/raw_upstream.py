@@ -19,6 +19,14 @@ def free_port():
         return s.getsockname()[1]
 
 
+@contextlib.contextmanager
+def refusing_port():
+    """It is taken, and nobody listens."""
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        yield s.getsockname()[1]
+
+
 def read_head(connection):
     data = b""
     while b"\r\n\r\n" not in data:

@@ -3,7 +3,6 @@ kept. And a client that sees each byte of an answer: interim heads, repeated fie
 import contextlib
 import itertools
 import re
-import socket
 import threading
 import time
 from email.utils import formatdate
@@ -166,7 +165,7 @@ class Site:
     def begin(self, path):
         """Asks, and waits until larder has the head that the app has sent together with HINTS.
         What is given waits for the rest, and makes an Answer of it."""
-        s = socket.create_connection(("127.0.0.1", self.larder.public_port), DEADLINE_S)
+        s = self.larder.connect()
         s.sendall(f"GET {path} HTTP/1.1\r\nHost: site\r\nConnection: close\r\n\r\n".encode())
         said = s.recv(65536)
         assert said.startswith(b"HTTP/1.1 103 "), said

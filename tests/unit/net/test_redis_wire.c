@@ -55,10 +55,8 @@ static void what_is_no_reply_ends_the_connection(void **state)
     struct fake f;
     (void)state;
     for (size_t i = 0; i < array_len(cases); i++) {
-        start(&t, &f);
+        start_up(&t, &f);
         f.on_command = keep_silent;
-        trial_connect(&t);
-        WAIT_FOR(&t, t.ups == 1);
         assert_true(send_line(&t, 0, "ECHO a"));
         WAIT_FOR(&t, strcmp(f.last, "ECHO a") == 0);
         fake_say(&f, cases[i].bytes);
@@ -79,10 +77,8 @@ static void a_reply_may_come_byte_by_byte(void **state)
     static struct trial t;
     struct fake f;
     (void)state;
-    start(&t, &f);
+    start_up(&t, &f);
     f.on_command = keep_silent;
-    trial_connect(&t);
-    WAIT_FOR(&t, t.ups == 1);
     assert_true(send_line(&t, 0, "ECHO a") && send_line(&t, 0, "ECHO b") &&
                 send_line(&t, 0, "ECHO c"));
     WAIT_FOR(&t, strcmp(f.last, "ECHO c") == 0);
@@ -250,10 +246,8 @@ static void late_replies_open_the_breaker_and_a_ping_closes_it(void **state)
     static struct trial t;
     struct fake f;
     (void)state;
-    start(&t, &f);
+    start_up(&t, &f);
     t.config.command_timeout_ms = 20;
-    trial_connect(&t);
-    WAIT_FOR(&t, t.ups == 1);
     const struct redis_figures *figures = redis_figures(t.redis);
     f.is_mute = true;
     for (unsigned i = 0; i < 4; i++)
@@ -300,10 +294,8 @@ static void a_reply_that_has_come_is_not_late(void **state)
     static struct trial t;
     struct fake f;
     (void)state;
-    start(&t, &f);
+    start_up(&t, &f);
     t.config.command_timeout_ms = 20;
-    trial_connect(&t);
-    WAIT_FOR(&t, t.ups == 1);
     for (unsigned i = 0; i < 8; i++) {
         f.last[0] = '\0';
         assert_true(send_line(&t, 0, "ECHO a"));
@@ -323,10 +315,8 @@ static void a_connection_that_stays_silent_is_given_up(void **state)
     static struct trial t;
     struct fake f;
     (void)state;
-    start(&t, &f);
+    start_up(&t, &f);
     t.config.command_timeout_ms = 20;
-    trial_connect(&t);
-    WAIT_FOR(&t, t.ups == 1);
     f.is_mute = true;
     mono_ms begin = mono_now_ms();
     assert_true(send_line(&t, 0, "ECHO a") && send_line(&t, 60000, "ECHO b"));
