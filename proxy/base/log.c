@@ -381,3 +381,10 @@ void log_stop(void)
     free(lg.path);
     lg.path = NULL;
 }
+
+void log_security(const struct security_event *e)
+{
+    log_warn("security: %s%s by " SPAN_FMT ": " SPAN_FMT " " SPAN_FMT " " SPAN_FMT ": %u",
+             e->action, e->is_dry_run ? " (dry run)" : "", SPAN_ARG(e->client), SPAN_ARG(e->method),
+             SPAN_ARG(e->target), SPAN_ARG(e->what), e->status);
+}

@@ -41,6 +41,20 @@ void log_msg(enum log_level level, const char *fmt, ...) __attribute__((format(p
 #define log_info(...) log_msg(LOG_LEVEL_INFO, __VA_ARGS__)
 #define log_debug(...) log_msg(LOG_LEVEL_DEBUG, __VA_ARGS__)
 
+/* Something that who guards the door wants to know of. Texts are copied, and cut where they are
+ * long.
+ */
+struct security_event {
+    const char *action;               /* static: "rate-limited", "control-denied", "bad-request" */
+    struct span client;               /* address */
+    struct span method, target, what; /* what: the limit, the scope...; each may be empty */
+    struct span request_id;
+    unsigned status; /* that was answered */
+    bool is_dry_run; /* it was let through all the same */
+};
+/* Any thread; never waits. */
+void log_security(const struct security_event *e);
+
 /* One queue for each worker, so that workers share no lock on the hit path (single producer). */
 struct access_queue;
 struct access_queue *
