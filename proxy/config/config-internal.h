@@ -3,6 +3,8 @@
  * units.c, suggest.c   texts to values: durations, sizes, addresses, networks; the name meant
  * reader.c             members of a JSON object by a table, with errors that have a place
  * secret.c             texts that may stand in a file or in the environment
+ * profile.c            what differs from place to place, merged over the rest
+ * environment.c        values and addresses from the environment
  * load*.c              the config by parts; each object's members stand in one table:
  *   load_route.c, load_key.c, load_params.c (parameters, identity), load_fresh.c (how long and
  *   whether stored), load_tags.c (templates, tags, on_write), load_warm.c, load_control.c,
@@ -30,7 +32,7 @@ struct config_object {
 /* One reading: where errors go, and who owns the texts. */
 struct reading {
     const char *file;
-    const struct json_doc *doc;
+    struct json_doc *doc; /* changed by profile and environment, before it is read */
     struct config *config;
     struct err *errs;
     unsigned max, count;
@@ -61,6 +63,7 @@ struct member {
     void (*read)(struct reading *r, const struct json *j, void *into);
     const char *schema; /* of a MEMBER_OWN: JSON Schema, without braces */
     bool is_required;
+    bool may_be_literal; /* a MEMBER_OWN: the environment may tell it as a number or boolean */
     const char *doc;
 };
 
@@ -119,6 +122,20 @@ bool reading_method(struct reading *r, const struct json *j, struct span m);
 /* "query.x" and so on into <p>; false after an error was told. <route> may be NULL. */
 bool load_param(struct reading *r, const struct json *j, const struct route *route,
                 struct span text, struct param *p);
+
+/* profile.c: puts the profile <wanted>, or that of "$profile" where it is NULL, over the rest of
+ * the tree. False after an error was told. */
+bool profile_apply(struct reading *r, const char *wanted);
+
+/* environment.c */
+/* Is <j> {"env": NAME}, with or without "default"? */
+bool is_env_reference(const struct json *j);
+/* Puts in place of each reference in <j> what it means; a default of null takes it out. */
+void environment_resolve(struct reading *r, struct json *j);
+/* Puts variables into the addresses of the config. */
+void environment_expand(struct reading *r, struct json *root);
+/* If <j> is a text of the environment that is a number or boolean: as such in *ret. */
+bool environment_literal(const struct json *j, struct json *ret);
 
 /* load_params.c */
 void load_params(struct reading *r, const struct json *j, void *route);

@@ -255,6 +255,7 @@ static const struct member members[] = {
      .doc = "query parameters that change no answer; a final * stands for any rest"},
     {.name = "strict",
      .type = MEMBER_OWN,
+     .may_be_literal = true,
      .read = read_strict,
      .fallback = "forward",
      .schema = "\"enum\": [\"forward\", \"reject\", \"drop\", true, false]",
@@ -297,6 +298,7 @@ static const struct member members[] = {
             "answer is stored when it comes"},
     {.name = "refresh_ahead",
      .type = MEMBER_OWN,
+     .may_be_literal = true,
      .read = load_refresh_ahead,
      .schema = "\"oneOf\": [{\"type\": \"boolean\"}, {\"type\": \"number\", \"minimum\": 0, "
                "\"maximum\": 100}]",
