@@ -524,6 +524,7 @@ static void read_route(struct reading *r, const struct json *j, struct route *ro
     if (route->identity == IDENTITY_NONE)
         route->fresh.share_authorized = route->share_cookies = true;
     finish_params(r, j, route);
+    route->hides_target = route_hides_target(route);
     if (c->upstream_count > 1 && !MEMBER(j, "upstream") && !MEMBER(root, "default_upstream"))
         reading_fail(r, j,
                      "there are several upstreams: name one by \"upstream\", or set "
