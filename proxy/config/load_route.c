@@ -221,7 +221,8 @@ static const struct member members[] = {
      .type = MEMBER_OWN,
      .read = load_key_template,
      .schema = "\"type\": \"string\", \"minLength\": 1",
-     .doc = "the readable key itself: \"{query.model}:{query.country}\"; {!x} is secret"},
+     .doc = "the readable key itself: \"{query.model}:{query.country}\"; {!x} is secret; "
+            "[:semester:{query.semester}] is left out where there is no value"},
     {.name = "params",
      .type = MEMBER_OWN,
      .read = load_params,

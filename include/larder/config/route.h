@@ -56,9 +56,10 @@ struct param {
     const struct jwt_key *jwt;
 };
 
-struct key_piece {       /* of a key template such as "{query.model}:{query.country}" */
+struct key_piece {       /* of a key template such as "rooms:{query.org}[:block:{query.block}]" */
     struct span literal; /* before the parameter; may be empty */
-    int param;           /* index, or -1 at the end */
+    int param;           /* index, or -1: a text alone */
+    bool is_optional;    /* in [ ]: without a value the text is left out, too */
 };
 
 struct path_segment {
