@@ -191,6 +191,10 @@ struct route_captures {
 const struct route *route_match(const struct route *routes, unsigned count, const struct head *h,
                                 struct route_captures *ret_captures);
 
+/* Does <r> take the method and the path? Then *ret_captures is filled. */
+bool route_takes(const struct route *r, const struct head *h, struct route_captures *ret_captures);
+bool route_takes_path(const struct route *r, struct span path, struct route_captures *ret_captures);
+
 struct route_request {
     const struct head *head;
     const struct route_captures *captures;
