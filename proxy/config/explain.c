@@ -369,7 +369,10 @@ static void add_cache(const struct config *c, struct buf *out)
 
 void config_explain(const struct config *c, struct buf *out)
 {
-    buf_add_fmt(out, "the configuration is good\n\nworkers   %u\n", c->workers);
+    buf_add_str(out, "the configuration is good\n\n");
+    if (c->profile.len)
+        buf_add_fmt(out, "profile   " SPAN_FMT "\n", SPAN_ARG(c->profile));
+    buf_add_fmt(out, "workers   %u\n", c->workers);
     for (unsigned i = 0; i < c->listen_count; i++) {
         buf_add_str(out, "listen    ");
         add_listen(out, &c->listen[i]);

@@ -256,6 +256,7 @@ static const struct member members[] = {
      .doc = "query parameters that change no answer; a final * stands for any rest"},
     {.name = "strict",
      .type = MEMBER_OWN,
+     .may_be_literal = true,
      .read = read_strict,
      .fallback = "forward",
      .schema = "\"enum\": [\"forward\", \"reject\", \"drop\", true, false]",
@@ -298,6 +299,7 @@ static const struct member members[] = {
             "answer is stored when it comes"},
     {.name = "refresh_ahead",
      .type = MEMBER_OWN,
+     .may_be_literal = true,
      .read = load_refresh_ahead,
      .schema = "\"oneOf\": [{\"type\": \"boolean\"}, {\"type\": \"number\", \"minimum\": 0, "
                "\"maximum\": 100}]",
@@ -523,6 +525,7 @@ static void read_route(struct reading *r, const struct json *j, struct route *ro
     if (route->identity == IDENTITY_NONE)
         route->fresh.share_authorized = route->share_cookies = true;
     finish_params(r, j, route);
+    route->hides_target = route_hides_target(route);
     if (c->upstream_count > 1 && !MEMBER(j, "upstream") && !MEMBER(root, "default_upstream"))
         reading_fail(r, j,
                      "there are several upstreams: name one by \"upstream\", or set "
