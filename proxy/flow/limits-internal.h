@@ -12,6 +12,6 @@ const struct rate_class *limits_class_of(const struct config *c, const struct ra
                                          const struct limits_request *r);
 void limits_name_client(const struct config *c, const struct rate_limit *l,
                         const struct rate_class *class, const struct limits_request *r,
-                        uint8_t ret_name[16]);
+                        uint8_t ret_name[32]);
 
 #endif

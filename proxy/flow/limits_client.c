@@ -182,16 +182,14 @@ static void add_policies(const struct rate_class *class, struct buf *out)
 
 void limits_name_client(const struct config *c, const struct rate_limit *l,
                         const struct rate_class *class, const struct limits_request *r,
-                        uint8_t ret_name[16])
+                        uint8_t ret_name[32])
 {
     char block[WHO_MAX];
     struct buf text;
-    uint8_t mac[32];
     buf_init_fixed(&text, block, sizeof(block));
     buf_add_fmt(&text, "rate limit %zu:" SPAN_FMT " %zu:" SPAN_FMT " ", l->name.len,
                 SPAN_ARG(l->name), class->name.len, SPAN_ARG(class->name));
     add_policies(class, &text);
     add_who(c, l, r, &text);
-    hmac_of(c->secret, buf_span(&text), mac);
-    memcpy(ret_name, mac, 16);
+    hmac_of(c->secret, buf_span(&text), ret_name);
 }

@@ -38,7 +38,7 @@ struct limits_check {
     struct {
         const struct rate_limit *limit;
         const struct rate_class *class;
-        uint8_t name[16]; /* the client's, under this limit */
+        uint8_t name[32]; /* the client's, under this limit */
     } of[ROUTE_RATE_LIMITS_MAX];
     struct quota_ask ask[ROUTE_RATE_LIMITS_MAX];
     unsigned violated_count; /* policies without room, of limits that are not dry */

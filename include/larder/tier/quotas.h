@@ -11,7 +11,7 @@
 #include <larder/cache/quota.h>
 #include <larder/tier/objects.h>
 
-enum { QUOTA_ASKS_MAX = 4, QUOTA_NAME = 16 };
+enum { QUOTA_ASKS_MAX = 4, QUOTA_NAME = VALUE_NAME };
 
 /* What Redis says. */
 struct quota_word {
