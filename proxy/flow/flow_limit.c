@@ -115,7 +115,8 @@ static enum flow_state refuse(struct flow *f)
 /* --- asking --- */
 
 _Static_assert(sizeof(((struct limits_check *)0)->of[0].name) == QUOTA_NAME, "one name for both");
-_Static_assert(ROUTE_RATE_LIMITS_MAX <= QUOTA_ASKS_MAX && RATE_POLICIES_MAX <= QUOTA_LIMITS_MAX,
+_Static_assert((int)ROUTE_RATE_LIMITS_MAX <= (int)QUOTA_ASKS_MAX &&
+                   (int)RATE_POLICIES_MAX <= (int)QUOTA_LIMITS_MAX,
                "a route's limits are one call");
 
 static void on_word(void *arg, const struct quota_word *word)
