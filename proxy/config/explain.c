@@ -1,5 +1,5 @@
 /* The config in words, for `larder -t`. */
-#include <larder/config/config.h>
+#include "config-internal.h"
 
 #include <stdio.h>
 
@@ -386,4 +386,5 @@ void config_explain(const struct config *c, struct buf *out)
         add_upstream(&c->upstreams[i], out);
     for (unsigned i = 0; i < c->route_count; i++)
         add_route(c, &c->routes[i], out);
+    explain_aliases(c, out);
 }
