@@ -195,8 +195,8 @@ static enum err_code make_main_loop(struct daemon *d, struct err *err)
     d->shared.on_worker_ended = on_worker_ended;
     d->shared.on_worker_ended_arg = d;
     d->shared.control = d->control;
-    if (d->config->control.mount) {
-        d->shared.is_control = control_is_control;
+    if (d->config->control.mount || d->config->alias_count) {
+        d->shared.is_control = control_takes;
         d->shared.on_control = control_on_request;
     }
     return ERR_OK;

@@ -20,7 +20,8 @@ void log_time_format(int64_t unix_ms, struct buf *out)
 }
 
 /* On the stack, so that "out of memory" can be said when it is true. */
-static void format(enum log_level level, int64_t time_unix_ms, struct span text, struct buf *out)
+static void format_message(enum log_level level, int64_t time_unix_ms, struct span text,
+                           struct buf *out)
 {
     static const char *const names[] = {"error", "warn", "info", "debug"};
     char when_block[40];
@@ -50,7 +51,7 @@ void message_write(const struct message *m)
     struct buf out;
     buf_init_fixed(&out, line, sizeof(line));
     if (!m->is_line)
-        format(m->level, m->time_unix_ms, span_of(m->text, m->len), &out);
+        format_message(m->level, m->time_unix_ms, span_of(m->text, m->len), &out);
     struct span text = m->is_line ? span_of(m->text, m->len + 1) : buf_span(&out);
     if (stream_is_on(m->stream))
         stream_write(m->stream, text);
@@ -61,7 +62,7 @@ void message_write_now(enum log_level level, const char *text)
     char line[LINE_BYTES];
     struct buf out;
     buf_init_fixed(&out, line, sizeof(line));
-    format(level, unix_now_ms(), span_str(text), &out);
+    format_message(level, unix_now_ms(), span_str(text), &out);
     write_stderr(buf_span(&out));
 }
 

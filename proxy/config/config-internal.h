@@ -8,7 +8,8 @@
  * load*.c              the config by parts; each object's members stand in one table:
  *   load_route.c, load_key.c, load_params.c (parameters, identity), load_fresh.c (how long and
  *   whether stored), load_tags.c (templates, tags, on_write), load_warm.c, load_control.c,
- *   load_redis.c, load_log.c ...
+ *   load_redis.c, load_log.c, load_alias.c ...
+ * reply_template.c     "${hit_ratio|3}": reading it; reply_fill.c: filling it
  * route_pattern.c      "GET /api/{id}" into methods and segments
  * schema.c             the same tables as a JSON Schema
  */
@@ -80,7 +81,7 @@ struct object {
 extern const struct object object_root, object_control, object_log, object_log_words, object_cache,
     object_limits, object_upstream, object_route, object_key_part, object_token, object_param,
     object_jwt, object_tag, object_on_write, object_write_route, object_ttl_rule,
-    object_stale_if_error, object_warm, object_listen, object_tls, object_certificate,
+    object_stale_if_error, object_warm, object_alias, object_listen, object_tls, object_certificate,
     object_upstream_tls, object_redis;
 
 /* A text for messages: cut where it is long, without control characters. */
@@ -169,6 +170,21 @@ struct tls_upstream_config *load_client_tls(struct reading *r, const struct json
 void load_upstream_tls(struct reading *r, const struct json *j, void *into);
 /* What {} in its place would mean. */
 struct tls_upstream_config *load_upstream_tls_defaults(struct reading *r);
+
+/* reply_template.c */
+struct reply_node;
+struct reply_context {
+    const struct route *on; /* whose captures path.x names */
+    unsigned groups;        /* 1 << enum reply_group, of those that are known in this place */
+    bool has_places; /* it is a canonical call's body, and members such as "key" name places */
+};
+/* NULL: no memory. Errors are told with their place. */
+struct reply_node *reply_template_read(struct reading *r, const struct json *j,
+                                       const struct reply_context *context);
+bool reply_is_of_request(struct span text); /* "json.x", "query.x"... */
+
+/* load_alias.c, load_alias_with.c */
+void load_aliases(struct reading *r, const struct json *j, void *config);
 
 /* load_redis.c */
 void load_redis(struct reading *r, const struct json *j, void *config);

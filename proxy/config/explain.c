@@ -108,10 +108,12 @@ static void add_key(const struct route *r, struct buf *out)
     }
     for (unsigned i = 0; i < r->piece_count; i++) {
         const struct key_piece *piece = &r->pieces[i];
+        buf_add_str(out, piece->is_optional ? "[" : "");
         buf_add_span(out, piece->literal);
         if (piece->param >= 0)
             buf_add_fmt(out, "<" SPAN_FMT "%s>", SPAN_ARG(r->params[piece->param].label),
                         r->params[piece->param].secret ? " as hmac" : "");
+        buf_add_str(out, piece->is_optional ? "]" : "");
     }
     if (!r->has_key)
         buf_add_str(out, r->needs_body ? "path, all query parameters and the JSON body"

@@ -380,6 +380,13 @@ static const struct member members[] = {
      .schema = "\"type\": \"array\", \"maxItems\": 100, "
                "\"items\": {\"$ref\": \"#/definitions/warm\"}",
      .doc = "jobs that fill the cache: at start, by the clock, after an invalidation"},
+    {.name = "aliases",
+     .type = MEMBER_OWN,
+     .read = load_aliases,
+     .schema = "\"type\": \"array\", \"maxItems\": 256, "
+               "\"items\": {\"$ref\": \"#/definitions/alias\"}",
+     .doc = "old control paths that larder answers with the app's own shapes, on the public "
+            "listeners"},
 };
 const struct object object_root = OBJECT("the configuration", members);
 

@@ -54,6 +54,7 @@ static const struct {
     {"ttl_rule", &object_ttl_rule},
     {"stale_if_error", &object_stale_if_error},
     {"warm", &object_warm},
+    {"alias", &object_alias},
     {"listen", &object_listen},
     {"tls", &object_tls},
     {"certificate", &object_certificate},

@@ -59,6 +59,8 @@ void json_path_format(const struct json *j, struct buf *out);
 /* Canonical form: members sorted by name, no white space, number texts kept. Equal documents (but
  * for order and space) give equal bytes. */
 void json_canonical_format(const struct json *j, struct buf *out);
+/* The same with the members in their own order. */
+void json_format(const struct json *j, struct buf *out);
 const char *json_type_name(enum json_type t);
 
 /* Changes: <j> and all that is moved belong to one document. Places stay those of the text. */

@@ -138,6 +138,7 @@ struct warm_config {
     const struct wallclock *clocks[UNTIL_MAX];
 };
 
+struct alias_config;
 struct config_block;
 struct config_object;
 
@@ -151,6 +152,8 @@ struct config {
     struct control_config control;
     unsigned warm_count;
     struct warm_config *warms;
+    unsigned alias_count;
+    struct alias_config *aliases; /* in the order in which they are tried: alias.h */
     struct span state_dir; /* where the hottest keys are kept for the next start; empty: nowhere */
     struct span warm_dir;  /* files with values for warm jobs stand here; empty: none may be read */
     unsigned upstream_count;
