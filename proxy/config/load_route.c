@@ -221,7 +221,8 @@ static const struct member members[] = {
      .type = MEMBER_OWN,
      .read = load_key_template,
      .schema = "\"type\": \"string\", \"minLength\": 1",
-     .doc = "the readable key itself: \"{query.model}:{query.country}\"; {!x} is secret"},
+     .doc = "the readable key itself: \"{query.model}:{query.country}\"; {!x} is secret; "
+            "[:semester:{query.semester}] is left out where there is no value"},
     {.name = "params",
      .type = MEMBER_OWN,
      .read = load_params,
@@ -255,6 +256,7 @@ static const struct member members[] = {
      .doc = "query parameters that change no answer; a final * stands for any rest"},
     {.name = "strict",
      .type = MEMBER_OWN,
+     .may_be_literal = true,
      .read = read_strict,
      .fallback = "forward",
      .schema = "\"enum\": [\"forward\", \"reject\", \"drop\", true, false]",
@@ -297,6 +299,7 @@ static const struct member members[] = {
             "answer is stored when it comes"},
     {.name = "refresh_ahead",
      .type = MEMBER_OWN,
+     .may_be_literal = true,
      .read = load_refresh_ahead,
      .schema = "\"oneOf\": [{\"type\": \"boolean\"}, {\"type\": \"number\", \"minimum\": 0, "
                "\"maximum\": 100}]",

@@ -110,7 +110,7 @@ enum gate_verdict hit_on_head(void *arg, struct gate *g, const struct head *h)
     l.route = route_match(w->config->routes, w->config->route_count, h, &l.captures);
     if (lookup_may_share(w->shared, l.route, h) != REASON_NONE || head_field(h, FIELD_LARDER_WARM))
         return GATE_TAKE;
-    if (w->shared->is_control && w->shared->is_control(h))
+    if (w->shared->is_control && w->shared->is_control(w->shared->control, h))
         return GATE_TAKE;
     if (lookup_is_cut_off(w, l.route))
         return GATE_TAKE;

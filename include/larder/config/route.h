@@ -56,9 +56,10 @@ struct param {
     const struct jwt_key *jwt;
 };
 
-struct key_piece {       /* of a key template such as "{query.model}:{query.country}" */
+struct key_piece {       /* of a key template such as "rooms:{query.org}[:block:{query.block}]" */
     struct span literal; /* before the parameter; may be empty */
-    int param;           /* index, or -1 at the end */
+    int param;           /* index, or -1: a text alone */
+    bool is_optional;    /* in [ ]: without a value the text is left out, too */
 };
 
 struct path_segment {
@@ -189,6 +190,10 @@ struct route_captures {
  * HEAD is taken by routes for GET. The last route of a config takes all. */
 const struct route *route_match(const struct route *routes, unsigned count, const struct head *h,
                                 struct route_captures *ret_captures);
+
+/* Does <r> take the method and the path? Then *ret_captures is filled. */
+bool route_takes(const struct route *r, const struct head *h, struct route_captures *ret_captures);
+bool route_takes_path(const struct route *r, struct span path, struct route_captures *ret_captures);
 
 struct route_request {
     const struct head *head;
