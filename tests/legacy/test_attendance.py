@@ -12,7 +12,7 @@ import tempfile
 
 import pytest
 
-from items import ROOT, decides, missing, outside, proves
+from items import ROOT, decides
 from steps import (ENVIRONMENT, held, is_hit, is_stored, keys, post, routes, start, status_of, together, until_new,
                    with_redis)
 from support.larder import BINARY, request, wait_until
@@ -405,6 +405,7 @@ def test_000_22_one_dyno_with_procfile_and_port():
     port = free_port()
 
     def is_healthy():
+        assert process.poll() is None, "the dyno ended"
         with contextlib.suppress(OSError):
             return request(port, "GET", "/health", timeout=2).status == 200
     with dyno(port) as process:
