@@ -2,12 +2,12 @@
 import concurrent.futures
 import gzip
 import json
-import os
+import subprocess
 
 import pytest
 
 from items import ROOT, decides, missing, outside, proves
-from steps import held, is_hit, is_stored, keys, post, routes, start, status_of, together, until_new, with_redis
+from steps import held, is_hit, is_stored, keys, post, routes, start, status_of, together, with_redis
 from support.larder import BINARY
 from support.raw_upstream import RawUpstream
 from support_legacy import legacy_config, without_comments
@@ -157,7 +157,6 @@ def test_003_10_all_that_changes_the_result_is_in_the_key(larder, app):
 
 def test_003_11_no_environment_variable_is_needed(app, tmp_path):
     """The file as it stands, but for its ports."""
-    import subprocess
     config = legacy_config("risk", app.port)
     config["listen"] = FILE["listen"]
     if '"rate_limits"' not in "".join(p.read_text() for p in ROOT.glob("proxy/config/load*.c")):  # TEMPORARY
