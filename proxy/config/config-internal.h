@@ -187,6 +187,8 @@ bool reply_is_of_request(struct span text); /* "json.x", "query.x"... */
 
 /* load_alias.c, load_alias_with.c */
 void load_aliases(struct reading *r, const struct json *j, void *config);
+/* explain_alias.c */
+void explain_aliases(const struct config *c, struct buf *out);
 
 /* load_redis.c */
 void load_redis(struct reading *r, const struct json *j, void *config);

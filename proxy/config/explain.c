@@ -1,5 +1,5 @@
 /* The config in words, for `larder -t`. */
-#include <larder/config/config.h>
+#include "config-internal.h"
 
 #include <stdio.h>
 
@@ -443,4 +443,5 @@ void config_explain(const struct config *c, struct buf *out)
         add_rate_limit(c, &c->rate_limits[i], out);
     for (unsigned i = 0; i < c->route_count; i++)
         add_route(c, &c->routes[i], out);
+    explain_aliases(c, out);
 }
