@@ -191,6 +191,7 @@ void load_aliases(struct reading *r, const struct json *j, void *config);
 void explain_aliases(const struct config *c, struct buf *out);
 
 /* load_redis.c */
+extern const char *const config_shared_words[]; /* in the order of route.shared */
 void load_redis(struct reading *r, const struct json *j, void *config);
 /* "shared" and what goes with it, once all members of the route have been read. */
 void finish_shared(struct reading *r, const struct json *j, struct route *route);

@@ -91,6 +91,7 @@ struct redis_config {
     uint64_t queue_bytes;             /* ... and their bytes */
     uint64_t compress_bytes;          /* bodies from this size on; 0: none */
     uint64_t max_invalidation_lag_ms; /* out of contact for longer: on_partition */
+    unsigned shared;                  /* of routes that do not say it; as route.shared */
 };
 
 struct cidr {
