@@ -22,6 +22,7 @@ static void call_free(struct call *c)
     buf_fini(&c->audit);
     if (!c->is_part)
         free(c->head);
+    free(c->limited);
     free(c);
 }
 
@@ -134,12 +135,12 @@ static void write_reply(struct call *c)
     }
     format_fields(c, &fields);
     if (c->problem) {
-        struct problem p = {.status = c->status,
-                            .type = c->problem,
-                            .detail = c->detail,
-                            .head_only = is_head,
-                            .close = close,
-                            .extra_fields = buf_span(&fields)};
+        struct problem p = {.status = c->status, .type = c->problem, .detail = c->detail};
+        if (c->limited && c->status == 429)
+            limits_problem(c->limited, &p);
+        p.head_only = is_head;
+        p.close = close;
+        p.extra_fields = buf_span(&fields);
         reply_problem_format(&p, &out);
         gate_write(g, out.p, out.len);
     } else {
@@ -391,7 +392,16 @@ static void on_request(void *arg, struct gate *g, const struct head *h)
     control_on_request(c, g, h, loop_mailbox(c->loop));
 }
 
-static const struct gate_ops control_gate_ops = {.on_head = on_head, .on_request = on_request};
+static void on_refused(void *arg, struct gate *g, unsigned status, const char *why)
+{
+    struct security_event e = {
+        .action = "bad-request", .client = gate_peer(g), .what = span_str(why), .status = status};
+    (void)arg;
+    log_security(&e);
+}
+
+static const struct gate_ops control_gate_ops = {
+    .on_head = on_head, .on_request = on_request, .on_refused = on_refused};
 
 /* --- life --- */
 
@@ -409,7 +419,9 @@ struct control *control_new(struct shared *shared, struct loop *main_loop)
     c->windows = windows_new(c);
     c->schedule = schedule_new(c);
     c->repeats = repeats_new();
-    if (!c->windows || !c->schedule || !c->repeats) {
+    bool is_told = !span_eq(shared->config->log.performance, SPAN_LIT("off"));
+    c->performance = is_told ? performance_new(shared) : NULL;
+    if (!c->windows || !c->schedule || !c->repeats || (is_told && !c->performance)) {
         control_free(c);
         return NULL;
     }
@@ -479,6 +491,8 @@ void control_drain(struct control *c)
 void control_tick(struct control *c)
 {
     windows_tick(c->windows);
+    if (c->performance)
+        performance_tick(c->performance);
 }
 
 void control_stop(struct control *c)
@@ -486,6 +500,8 @@ void control_stop(struct control *c)
     c->is_stopping = true;
     hottest_save(c);
     jobs_stop(c);
+    if (c->performance)
+        performance_tell(c->performance);
     if (c->front_pool)
         upstream_pool_free(take(c->front_pool));
     schedule_free(take(c->schedule));
@@ -504,6 +520,7 @@ void control_free(struct control *c)
         upstream_pool_free(c->front_pool);
     schedule_free(c->schedule);
     windows_free(c->windows);
+    performance_free(c->performance);
     repeats_free(c->repeats);
     upstream_free(c->front);
     free(c);
