@@ -1,7 +1,7 @@
 /* What of a config comes from the environment is put into its tree before anything is read:
  *
  *   {"env": "NAME"}, {"env": "NAME", "default": VALUE}   in place of any value
- *   $NAME, ${NAME}, ${NAME:-fallback}                    within addresses
+ *   $NAME, ${NAME}, ${NAME:-fallback}                    within addresses and rates
  *
  * A variable that is set but empty is as good as none, as in a shell's ${NAME:-fallback}. A text
  * that came so is read as a number or boolean where one is wanted (reader.c). */
@@ -174,14 +174,16 @@ static void expand_text(struct reading *r, struct json *j)
     }
     if (out.failed)
         reading_fail(r, j,
-                     "with what the environment holds this is no address: it has over %d "
-                     "bytes",
+                     "with what the environment holds this is no address or rate: it has over "
+                     "%d bytes",
                      ADDRESS_MAX);
     else
         set_text(r, j, buf_span(&out), j->text);
 }
 
-/* An address, an array of them, or an object that has one. */
+static void expand_members(struct reading *r, struct json *j, const char *one, const char *other);
+
+/* An address or a rate, an array of them, or an object that has one. */
 static void expand(struct reading *r, struct json *j)
 {
     if (!j)
@@ -189,7 +191,7 @@ static void expand(struct reading *r, struct json *j)
     if (j->type == JSON_STRING)
         expand_text(r, j);
     else if (j->type == JSON_OBJECT)
-        expand(r, json_edit_member(j, SPAN_LIT("address")));
+        expand_members(r, j, "address", "rate");
     else if (j->type == JSON_ARRAY)
         for (struct json *c = j->first; c; c = c->next)
             expand(r, c);
@@ -201,14 +203,25 @@ static void expand_members(struct reading *r, struct json *j, const char *one, c
     expand(r, json_edit_member(j, span_str(other)));
 }
 
+static void expand_rates(struct reading *r, struct json *limit)
+{
+    struct json *classes = json_edit_member(limit, SPAN_LIT("classes"));
+    expand(r, json_edit_member(limit, SPAN_LIT("limits")));
+    for (struct json *c = classes ? classes->first : NULL; c; c = c->next)
+        expand(r, c);
+}
+
 void environment_expand(struct reading *r, struct json *root)
 {
     struct json *upstreams = json_edit_member(root, SPAN_LIT("upstreams"));
+    struct json *limits = json_edit_member(root, SPAN_LIT("rate_limits"));
     expand(r, json_edit_member(root, SPAN_LIT("listen")));
     expand(r, json_edit_member(json_edit_member(root, SPAN_LIT("control")), SPAN_LIT("listen")));
     expand_members(r, json_edit_member(root, SPAN_LIT("redis")), "server", "sentinels");
     for (struct json *u = upstreams ? upstreams->first : NULL; u; u = u->next)
         expand_members(r, u, "server", "servers");
+    for (struct json *l = limits ? limits->first : NULL; l; l = l->next)
+        expand_rates(r, l);
 }
 
 bool environment_literal(const struct json *j, struct json *ret)

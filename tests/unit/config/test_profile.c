@@ -60,6 +60,20 @@ static void any_value_may_come_from_the_environment(void **state)
     config_free(c);
 }
 
+static void rates_have_variables_in_them(void **state)
+{
+    (void)state;
+    struct config *c = load(
+        "{\"upstreams\":{\"a\":{\"server\":\"b:1\"}},\"rate_limits\":[{\"name\":\"r\","
+        "\"limits\":[\"${L_THREE}0/1m\",{\"rate\":\"${L_UNSET:-7}/1s\"}],"
+        "\"class\":\"header.X-A\",\"classes\":{\"t\":[\"$L_THREE/1h\"]}}],\"rate_limit\":\"r\"}",
+        NULL);
+    assert_int_equal(c->rate_limits[0].classes[0].policies[0].count, 30);
+    assert_int_equal(c->rate_limits[0].classes[0].policies[1].count, 7);
+    assert_int_equal(c->rate_limits[0].classes[1].policies[0].count, 3);
+    config_free(c);
+}
+
 static void addresses_have_variables_in_them(void **state)
 {
     (void)state;
@@ -235,6 +249,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(any_value_may_come_from_the_environment),
         cmocka_unit_test(addresses_have_variables_in_them),
+        cmocka_unit_test(rates_have_variables_in_them),
         cmocka_unit_test(a_profile_says_what_differs),
         cmocka_unit_test(each_mistake_has_its_place),
         cmocka_unit_test(all_that_the_environment_lacks_is_told_at_once),
