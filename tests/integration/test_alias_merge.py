@@ -382,3 +382,49 @@ def test_an_alias_that_can_never_be_reached_is_an_error(larder_refuses, legacy_a
     from test_caching import config
     larder_refuses(config(legacy_app, *TIMETABLE, aliases=[STATS, dict(STATS, when={"query.a": 1})]),
                    "at $.aliases[1]", "takes every call")
+
+
+# --- ends ---
+
+WAITING = [dict(HEALTH, on="GET /thing/held"),
+           {"on": "POST /warm", "do": "warm", "open": True, "with": [{"urls": ["/thing/held"]}] * 2,
+            "reply": "${warmed}"}]
+
+
+@pytest.mark.parametrize("call", [("GET", "/thing/held"), ("POST", "/warm")])
+def test_larder_stops_while_an_alias_waits(larder_factory, moody_app, call):
+    gate = moody_app.hold("held")
+    moody_app.mood("held", gate="held")
+    larder = start(larder_factory, moody_app, [], *WAITING, drain_timeout="100ms")
+    pending = larder.start(*call)
+    larder.wait_until(lambda: moody_app.count("held") == 1)
+    larder.stop()
+    try:
+        assert pending.result().status >= 500
+    except OSError:
+        pass  # cut off at the deadline
+    gate.open()
+
+
+@pytest.mark.parametrize("call", [b"GET /thing/held", b"POST /warm"])
+def test_a_client_that_leaves_is_not_missed(larder_factory, moody_app, call):
+    gate = moody_app.hold("held")
+    moody_app.mood("held", gate="held")
+    larder = start(larder_factory, moody_app, [], *WAITING)
+    with larder.connect() as s:
+        s.sendall(call + b" HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n")
+        larder.wait_until(lambda: moody_app.count("held") == 1)
+    gate.open()
+    larder.wait_until(lambda: larder.counter("totals.active") == 0)
+    assert get(larder, "/thing/other").json()["number"] == 1
+
+
+def test_a_cancelled_job_is_no_success(larder_factory, moody_app):
+    gate = moody_app.hold("held")
+    moody_app.mood("held", gate="held")
+    larder = start(larder_factory, moody_app, [], *WAITING)
+    pending = larder.start("POST", "/warm")
+    larder.wait_until(lambda: moody_app.count("held") == 1)
+    assert larder.control("DELETE", "/api/cache/jobs/job-1").status == 200
+    problem(pending.result(), 502, "cancelled")
+    gate.open()
