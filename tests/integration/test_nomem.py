@@ -46,6 +46,7 @@ def config(app):
     return {
         "listen": "127.0.0.1:0", "control": {"listen": "127.0.0.1:0"}, "workers": 2,
         "upstreams": {"app": {"server": f"127.0.0.1:{app.port}"}},
+        "rate_limits": [{"name": "all", "limits": ["1000000/1h"]}], "rate_limit": "all",
         "routes": [
             {"name": "courses", "match": "GET /api/courses", "ttl": "1h",
              "key": ["query.organization_id"], "tags": ["org:{query.organization_id}"],
