@@ -330,7 +330,10 @@ static void the_example_shows_all_members(void **state)
                                                    &object_tls,
                                                    &object_certificate,
                                                    &object_upstream_tls,
-                                                   &object_redis};
+                                                   &object_redis,
+                                                   &object_rate_limit,
+                                                   &object_rate_policy,
+                                                   &object_alias};
     size_t len;
     char *text = read_text(LARDER_ROOT "/conf/larder.example.json", &len);
     (void)state;
