@@ -15,10 +15,6 @@ ENVIRONMENT = {"LARDER_TOKEN": "the-operators-token", "LARDER_SECRET": "a secret
 
 def _known(config):
     """TEMPORARY: without what the other branches bring, until they are merged."""
-    if '"rate_limits"' not in MEMBERS:
-        config.pop("rate_limits", None)
-        for alias in config.get("aliases", []):
-            alias.pop("rate_limit", None)
     if '"words"' not in MEMBERS:
         config.get("log", {}).pop("words", None)
     return config
