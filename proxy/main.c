@@ -38,7 +38,7 @@ static void print_usage(FILE *out)
         "  larder ctl ...      steer a running larder; larder ctl -h says how\n"
         "  larder -V           print the version\n"
         "  larder -h           print this\n\n"
-        "SIGTERM and SIGINT finish what is in flight, then stop; SIGUSR1 reopens the access log;\n"
+        "SIGTERM and SIGINT finish what is in flight, then stop; SIGUSR1 reopens the log files;\n"
         "SIGHUP reads certificates and keys anew.\n"
         "The README shows a first run; conf/larder.example.json has every member.\n",
         out);
@@ -326,6 +326,17 @@ static void seed_hashes(const struct config *c)
     hash_seed(seed);
 }
 
+static enum err_code start_log(const struct config *c, struct err *err)
+{
+    struct log_config log = {.level = c->log.level,
+                             .streams = {[LOG_ERROR] = c->log.error.p,
+                                         [LOG_ACCESS] = c->log.access.p,
+                                         [LOG_PERFORMANCE] = c->log.performance.p,
+                                         [LOG_SECURITY] = c->log.security.p}};
+    memcpy(log.words, c->log.words, sizeof(log.words));
+    return log_start(&log, err);
+}
+
 static int run(const char *path, const char *profile)
 {
     struct daemon d = {.config = load(path, profile)};
@@ -334,7 +345,7 @@ static int run(const char *path, const char *profile)
         return 1;
     signal(SIGPIPE, SIG_IGN);
     seed_hashes(d.config);
-    if (log_start(d.config->log.level, d.config->log.access.p, &err)) {
+    if (start_log(d.config, &err)) {
         fprintf(stderr, "%s: %s\n", err.where, err.what);
         config_free(d.config);
         return 1;

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 
 /* In the order of their lines in a record. */
-enum { RING_MAX = 1 << 30 };
+enum { RING_MAX = 1 << 30, WORDS_MAX = 1024 };
 
 enum { METHOD, TARGET, CLIENT, ROUTE, KEY, REASON, REQUEST_ID };
 
@@ -18,6 +18,7 @@ struct record {
     int64_t time_unix_ms;
     uint64_t body_bytes, request_bytes, total_us, upstream_us;
     const char *outcome;
+    bool is_stored;
 };
 
 struct access_queue *access_queue_make(size_t bytes)
@@ -70,7 +71,8 @@ void log_access(struct access_queue *q, const struct access_record *r)
                          .request_bytes = r->request_bytes,
                          .total_us = r->total_us,
                          .upstream_us = r->upstream_us,
-                         .outcome = r->outcome};
+                         .outcome = r->outcome,
+                         .is_stored = r->is_stored};
     for (unsigned i = 0; i < ACCESS_TEXTS; i++) {
         rec.len[i] = (uint32_t)(texts[i].len < ACCESS_TEXT_MAX ? texts[i].len : ACCESS_TEXT_MAX);
         rec.bytes += rec.len[i];
@@ -100,7 +102,54 @@ static void write_text(struct json_writer *w, const char *name, struct span text
         json_write_span(w, name, text);
 }
 
-static void format_record(const struct record *rec, const struct span *texts, struct buf *out)
+/* Which words tell of <rec>; LOG_WORDS: none. */
+static enum log_word word_of(const struct record *rec, struct span reason, const struct span *words)
+{
+    static const char *const outcomes[] = {
+        [LOG_WORD_HIT] = "hit",       [LOG_WORD_STALE] = "stale",
+        [LOG_WORD_MISS] = "miss",     [LOG_WORD_COALESCED] = "coalesced",
+        [LOG_WORD_BYPASS] = "bypass",
+    };
+    unsigned word = 0;
+    while (word < array_len(outcomes) && strcmp(outcomes[word], rec->outcome) != 0)
+        word++;
+    if (word == array_len(outcomes))
+        return LOG_WORDS;
+    if (word == LOG_WORD_HIT && span_eq(reason, SPAN_LIT("redis")) && words[LOG_WORD_REDIS_HIT].len)
+        return LOG_WORD_REDIS_HIT;
+    return word == LOG_WORD_STALE && !words[word].len ? LOG_WORD_HIT : (enum log_word)word;
+}
+
+static void add_words(struct span words, struct span key, struct buf *out)
+{
+    struct span variable = SPAN_LIT("${key}");
+    for (const char *at;
+         words.len && (at = memmem(words.p, words.len, variable.p, variable.len)) != NULL;) {
+        buf_add_span(out, span_of(words.p, (size_t)(at - words.p)));
+        buf_add_span(out, key);
+        words = span_of(at + variable.len, (size_t)(words.p + words.len - at) - variable.len);
+    }
+    buf_add_span(out, words);
+}
+
+static void write_words(struct json_writer *w, const struct record *rec, const struct span *texts,
+                        const struct span *words)
+{
+    char block[2 * (WORDS_MAX + ACCESS_TEXT_MAX)];
+    struct buf message;
+    buf_init_fixed(&message, block, sizeof(block));
+    enum log_word word = word_of(rec, texts[REASON], words);
+    if (word != LOG_WORDS)
+        add_words(words[word], texts[KEY], &message);
+    if (rec->is_stored && words[LOG_WORD_STORE].len) {
+        buf_add_str(&message, message.len ? "; " : "");
+        add_words(words[LOG_WORD_STORE], texts[KEY], &message);
+    }
+    write_text(w, "message", buf_span(&message));
+}
+
+static void format_record(const struct record *rec, const struct span *texts,
+                          const struct span *words, struct buf *out)
 {
     struct json_writer w;
     struct buf when;
@@ -125,11 +174,12 @@ static void format_record(const struct record *rec, const struct span *texts, st
     write_text(&w, "larder.reason", texts[REASON]);
     json_write_u64(&w, "larder.age_s", rec->age_s);
     json_write_double(&w, "larder.upstream_ms", (double)rec->upstream_us / 1000, 3);
+    write_words(&w, rec, texts, words);
     json_write_object_end(&w);
     buf_add_char(out, '\n');
 }
 
-bool access_queue_format(struct access_queue *q, struct buf *out)
+bool access_queue_format(struct access_queue *q, const struct span *words, struct buf *out)
 {
     uint64_t tail = atomic_load_explicit(&q->tail, memory_order_relaxed);
     if (tail == atomic_load_explicit(&q->head, memory_order_acquire))
@@ -142,7 +192,7 @@ bool access_queue_format(struct access_queue *q, struct buf *out)
     atomic_store_explicit(&q->tail, tail + rec.bytes, memory_order_release);
     for (size_t i = 0, at = 0; i < ACCESS_TEXTS; at += rec.len[i++])
         texts[i] = span_of(block + at, rec.len[i]);
-    format_record(&rec, texts, out);
+    format_record(&rec, texts, words, out);
     return true;
 }
 

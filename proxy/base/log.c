@@ -3,7 +3,6 @@
  * traffic and seldom while there is none, so that a hit costs a copy and no system call. */
 #include "log-internal.h"
 
-#include <larder/base/json.h>
 #include <larder/base/monotime.h>
 
 #include <errno.h>
@@ -11,23 +10,15 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <time.h>
-#include <unistd.h>
 
-enum { MESSAGES_MAX = 1024, MESSAGE_BYTES = 1024, BUSY_MS = 20, IDLE_MS = 100, SPARES = 16 };
+enum { MESSAGES_MAX = 1024, BUSY_MS = 20, IDLE_MS = 100 };
 enum { BATCH_FULL = 256 * 1024, BATCH_BYTES = BATCH_FULL + ACCESS_LINE_MAX };
 
-struct message {
-    struct message *next;
-    enum log_level level;
-    int64_t time_unix_ms;
-    char text[];
-};
-
+/* In the order in which they came, whatever their stream: two may go to the same place. */
 struct messages {
     struct message *first, **last;
-    unsigned count;
+    unsigned count[LOG_STREAMS]; /* so that none crowds out another */
 };
 
 static struct {
@@ -42,111 +33,45 @@ static struct {
     _Atomic uint64_t dropped;
     /* the writer, and main while there is no writer */
     pthread_t thread;
-    char *path;
-    struct sink access, messages;
-    bool is_access_failing;
-} lg = {.lock = PTHREAD_MUTEX_INITIALIZER,
-        .wake = PTHREAD_COND_INITIALIZER,
-        .level = LOG_LEVEL_INFO,
-        .access = {.fd = -1},
-        .messages = {.fd = STDERR_FILENO}};
-
-void log_time_format(int64_t unix_ms, struct buf *out)
-{
-    struct tm tm;
-    time_t s = (time_t)(unix_ms / 1000);
-    gmtime_r(&s, &tm);
-    buf_add_fmt(out, "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ", tm.tm_year + 1900, tm.tm_mon + 1,
-                tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, (int)(unix_ms % 1000));
-}
-
-/* On the stack, so that "out of memory" can be said when it is true. */
-static void write_message(struct sink *to, enum log_level level, int64_t time_unix_ms,
-                          const char *text)
-{
-    static const char *const names[] = {"error", "warn", "info", "debug"};
-    char line[6 * MESSAGE_BYTES + 256], when_block[40];
-    struct buf out, when;
-    struct json_writer w;
-    buf_init_fixed(&out, line, sizeof(line));
-    buf_init_fixed(&when, when_block, sizeof(when_block));
-    log_time_format(time_unix_ms, &when);
-    json_writer_init(&w, &out);
-    json_write_object(&w, NULL);
-    json_write_span(&w, "@timestamp", buf_span(&when));
-    json_write_str(&w, "log.level", names[level]);
-    json_write_str(&w, "message", text);
-    json_write_object_end(&w);
-    buf_add_char(&out, '\n');
-    log_count_dropped(sink_write(to, buf_span(&out)));
-}
-
-/* Messages that find no memory: what is told then is worth most. */
-static struct spare {
-    _Atomic bool is_taken;
-    _Alignas(struct message) char block[sizeof(struct message) + MESSAGE_BYTES];
-} spares[SPARES];
-
-static void *spare_take(void)
-{
-    for (unsigned i = 0; i < SPARES; i++)
-        if (!atomic_exchange(&spares[i].is_taken, true))
-            return spares[i].block;
-    return NULL;
-}
-
-static void message_free(struct message *m)
-{
-    for (unsigned i = 0; i < SPARES; i++) {
-        if ((char *)m != spares[i].block)
-            continue;
-        atomic_store(&spares[i].is_taken, false);
-        return;
-    }
-    free(m);
-}
-
-static struct message *message_new(enum log_level level, const char *text)
-{
-    size_t size = strlen(text) + 1; /* at most MESSAGE_BYTES */
-    struct message *m = malloc(sizeof(*m) + size);
-    if (!m)
-        m = spare_take();
-    if (!m)
-        return NULL;
-    *m = (struct message){.level = level, .time_unix_ms = unix_now_ms()};
-    memcpy(m->text, text, size);
-    return m;
-}
+    struct span words[LOG_WORDS];
+} lg = {
+    .lock = PTHREAD_MUTEX_INITIALIZER, .wake = PTHREAD_COND_INITIALIZER, .level = LOG_LEVEL_INFO};
 
 /* Under the lock. */
 static bool messages_take(struct message *m)
 {
     struct messages *q = &lg.waiting;
-    if (!m || q->count >= MESSAGES_MAX)
+    if (!m || q->count[m->stream] >= MESSAGES_MAX)
         return false;
     *(q->first ? q->last : &q->first) = m;
     q->last = &m->next;
-    q->count++;
+    q->count[m->stream]++;
     return true;
 }
 
-static void enqueue(enum log_level level, const char *text)
+/* False: there is no writer; otherwise <m> is taken, or dropped and counted. */
+static bool post(struct message *m)
 {
-    struct message *m = message_new(level, text);
     pthread_mutex_lock(&lg.lock);
     bool is_running = lg.is_running;
     bool is_taken = is_running && messages_take(m);
     pthread_mutex_unlock(&lg.lock);
     if (is_taken) {
         log_wake();
-        return;
+        return true;
     }
     if (is_running)
         log_count_dropped(1);
-    else
-        write_message(&(struct sink){.fd = STDERR_FILENO}, level, unix_now_ms(), text);
     message_free(m);
+    return is_running;
+}
+
+void log_line(enum log_stream stream, struct span json)
+{
+    struct message *m = message_new(stream, json);
+    if (m)
+        m->is_line = true;
+    (void)post(m); /* without a writer there is no stream but stderr, which is for messages */
 }
 
 void log_msg(enum log_level level, const char *fmt, ...)
@@ -158,8 +83,13 @@ void log_msg(enum log_level level, const char *fmt, ...)
     va_start(args, fmt);
     int n = vsnprintf(text, sizeof(text), fmt, args);
     va_end(args);
-    if (n >= 0)
-        enqueue(level, text);
+    if (n < 0)
+        return;
+    struct message *m = message_new(LOG_ERROR, span_str(text));
+    if (m)
+        m->level = level;
+    if (!post(m))
+        message_write_now(level, text);
 }
 
 void log_set_level(enum log_level level)
@@ -204,26 +134,9 @@ struct access_queue *access_queue_new(size_t bytes)
     return q;
 }
 
-static void reopen(void)
-{
-    struct sink fresh;
-    struct err err;
-    if (sink_open(&fresh, lg.path, &err)) {
-        log_warn("%s: %s; lines go on to the file that is open", err.where, err.what);
-        return;
-    }
-    sink_close(&lg.access);
-    lg.access = fresh;
-}
-
 static void flush(struct buf *batch)
 {
-    unsigned lost = sink_write(&lg.access, buf_span(batch));
-    if (lost && !lg.is_access_failing)
-        log_error("access log %s: %s; lines are dropped until it can be written to", lg.path,
-                  strerror(errno));
-    lg.is_access_failing = lost > 0;
-    log_count_dropped(lost);
+    stream_write(LOG_ACCESS, buf_span(batch));
     buf_reset(batch);
 }
 
@@ -232,7 +145,7 @@ static bool drain_queue(struct access_queue *q, struct buf *batch)
 {
     while (batch->len < BATCH_FULL) {
         size_t before = batch->len;
-        if (!access_queue_format(q, batch))
+        if (!access_queue_format(q, lg.words, batch))
             return false;
         if (batch->failed) { /* no memory: whole lines stay whole */
             batch->len = before;
@@ -250,7 +163,7 @@ static enum drained drain_queues(struct access_queue *queues, struct buf *batch)
 {
     enum drained drained = DRAINED_NOTHING;
     for (struct access_queue *q = queues; q; q = q->next) {
-        if (lg.access.fd < 0) {
+        if (!stream_is_on(LOG_ACCESS)) {
             access_queue_clear(q);
             continue;
         }
@@ -271,7 +184,7 @@ static void write_messages(struct message *m)
 {
     while (m) {
         struct message *next = m->next;
-        write_message(&lg.messages, m->level, m->time_unix_ms, m->text);
+        message_write(m);
         message_free(m);
         m = next;
     }
@@ -313,8 +226,9 @@ static void *writer_main(void *arg)
         lg.is_reopen_wanted = false;
         pthread_mutex_unlock(&lg.lock);
         if (is_reopen_wanted)
-            reopen();
+            streams_reopen();
         write_messages(messages);
+        security_tell_suppressed(is_stopping);
         drained = drain_queues(queues, &batch);
     }
     buf_fini(&batch);
@@ -333,19 +247,16 @@ static int start_thread(void)
     return rc;
 }
 
-enum err_code log_start(enum log_level level, const char *access_path, struct err *err)
+enum err_code log_start(const struct log_config *config, struct err *err)
 {
-    struct sink access;
-    enum err_code rc = sink_open(&access, access_path, err);
+    enum err_code rc = streams_open(config, err);
     if (rc)
         return rc;
-    lg.path = strdup(access_path);
-    lg.access = access;
-    lg.is_access_failing = false;
+    memcpy(lg.words, config->words, sizeof(lg.words));
     lg.is_stopping = false;
     lg.is_running = true;
-    log_set_level(level);
-    int failed = lg.path ? start_thread() : ENOMEM;
+    log_set_level(config->level);
+    int failed = start_thread();
     if (!failed)
         return ERR_OK;
     lg.is_running = false;
@@ -377,14 +288,5 @@ void log_stop(void)
         access_queue_free(lg.queues);
         lg.queues = next;
     }
-    sink_close(&lg.access);
-    free(lg.path);
-    lg.path = NULL;
-}
-
-void log_security(const struct security_event *e)
-{
-    log_warn("security: %s%s by " SPAN_FMT ": " SPAN_FMT " " SPAN_FMT " " SPAN_FMT ": %u",
-             e->action, e->is_dry_run ? " (dry run)" : "", SPAN_ARG(e->client), SPAN_ARG(e->method),
-             SPAN_ARG(e->target), SPAN_ARG(e->what), e->status);
+    streams_close();
 }

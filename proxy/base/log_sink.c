@@ -13,11 +13,12 @@ enum err_code sink_open(struct sink *s, const char *path, struct err *err)
     int fd = -1;
     if (strcmp(path, "stdout") == 0)
         fd = STDOUT_FILENO;
+    else if (strcmp(path, "stderr") == 0)
+        fd = STDERR_FILENO;
     else if (strcmp(path, "off") != 0) {
         fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
         if (fd < 0)
-            return err_set(err, ERR_IO, path, "the access log cannot be opened: %s",
-                           strerror(errno));
+            return err_set(err, ERR_IO, path, "cannot be opened: %s", strerror(errno));
     }
     *s = (struct sink){.fd = fd};
     return ERR_OK;

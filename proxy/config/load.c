@@ -98,26 +98,7 @@ static void read_secret(struct reading *r, const struct json *j, void *into)
                      SECRET_MIN);
 }
 
-static const char *const levels[] = {"error", "warn", "info", "debug", NULL};
-_Static_assert(LOG_LEVEL_ERROR == 0 && LOG_LEVEL_DEBUG == 3, "the words are in the enum's order");
-_Static_assert(sizeof(enum log_level) == sizeof(unsigned), "a MEMBER_CHOICE is an unsigned");
-
 static const char *const drop_pass[] = {"drop", "pass", NULL};
-
-static const struct member log_members[] = {
-    {.name = "level",
-     .type = MEMBER_CHOICE,
-     .offset = AT(log.level),
-     .words = levels,
-     .fallback = "info",
-     .doc = "the least important messages that are written to stderr"},
-    {.name = "access",
-     .type = MEMBER_TEXT,
-     .offset = AT(log.access),
-     .fallback = "stdout",
-     .doc = "one line for each request: \"stdout\", \"off\" or a file's path"},
-};
-const struct object object_log = OBJECT("log", log_members);
 
 static const struct member cache_members[] = {
     {.name = "max_bytes",
@@ -265,11 +246,6 @@ static const struct member limits_members[] = {
 };
 const struct object object_limits = OBJECT("limits", limits_members);
 
-static void read_log(struct reading *r, const struct json *j, void *into)
-{
-    reading_members(r, j, &object_log, into);
-}
-
 static void read_cache(struct reading *r, const struct json *j, void *into)
 {
     struct config *c = into;
@@ -365,9 +341,9 @@ static const struct member members[] = {
      .doc = "peers whose X-Forwarded-* and X-Request-Id are believed"},
     {.name = "log",
      .type = MEMBER_OWN,
-     .read = read_log,
+     .read = load_log,
      .schema = "\"$ref\": \"#/definitions/log\"",
-     .doc = "messages and access lines"},
+     .doc = "which lines go where"},
     {.name = "secret",
      .type = MEMBER_OWN,
      .read = read_secret,

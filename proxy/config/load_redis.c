@@ -324,6 +324,12 @@ static const struct member members[] = {
      .fallback = "5s",
      .doc = "out of contact with Redis, shared answers are trusted so long; then a route's "
             "on_partition says what is done"},
+    {.name = "shared",
+     .type = MEMBER_CHOICE,
+     .offset = AT(shared),
+     .words = config_shared_words,
+     .fallback = "invalidation",
+     .doc = "what the routes share that do not say it themselves"},
 };
 const struct object object_redis = OBJECT("redis", members);
 
@@ -402,8 +408,9 @@ void finish_shared(struct reading *r, const struct json *j, struct route *route)
 {
     const struct json *shared = MEMBER(j, "shared"), *coalesce = MEMBER(j, "coalesce");
     const struct redis_config *redis = r->config->redis;
-    if (!shared && redis)
-        route->shared = SHARED_INVALIDATION;
+    if (!shared && redis) /* what is not cached has no answers to share */
+        route->shared = redis->shared == SHARED_FULL && !route->cached ? SHARED_INVALIDATION
+                                                                       : redis->shared;
     if (route->shared != SHARED_NONE && !redis)
         reading_fail(r, shared,
                      "\"shared\" needs a Redis to share by; add \"redis\": {\"server\": "

@@ -154,7 +154,7 @@ static const char *const ttl_http[] = {"ttl", "http", NULL};
 static const char *const set_cookie_rules[] = {"obey", "ignore", "store", NULL};
 static const char *const refuse_store[] = {"refuse", "store", NULL};
 static const char *const obey_share[] = {"obey", "share", NULL};
-static const char *const shared_words[] = {"none", "invalidation", "full", NULL};
+const char *const config_shared_words[] = {"none", "invalidation", "full", NULL};
 _Static_assert(SHARED_NONE == 0 && SHARED_FULL == 2, "the words are in the enum's order");
 static const char *const partition_words[] = {"revalidate", "serve", "bypass", NULL};
 _Static_assert(PARTITION_REVALIDATE == 0 && PARTITION_BYPASS == 2, "... so are these");
@@ -418,9 +418,9 @@ static const struct member members[] = {
     {.name = "shared",
      .type = MEMBER_CHOICE,
      .offset = AT(shared),
-     .words = shared_words,
-     .doc = "what instances share by Redis: nothing, invalidations (default where \"redis\" is "
-            "configured), or answers, too"},
+     .words = config_shared_words,
+     .doc = "what instances share by Redis: nothing, invalidations, or answers, too; default: as "
+            "\"redis\" says"},
     {.name = "on_partition",
      .type = MEMBER_CHOICE,
      .offset = AT(on_partition),

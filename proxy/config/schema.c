@@ -50,6 +50,7 @@ static const struct {
     {"cache", &object_cache},
     {"limits", &object_limits},
     {"log", &object_log},
+    {"log_words", &object_log_words},
     {"route", &object_route},
     {"key_part", &object_key_part},
     {"param_decl", &object_param},

@@ -3,6 +3,9 @@
 #include "control-internal.h"
 
 #include <larder/base/hash.h>
+#include <larder/base/log.h>
+
+#include <stdio.h>
 
 static const char *scope_name(unsigned scope)
 {
@@ -79,8 +82,25 @@ bool access_may_see(const struct call *c, const struct entry *e)
            entry_is_bound(c->control->shared, e, c->token->bound, c->token->bound_count);
 }
 
+static void log_call(const struct call *c, const char *action, struct span what, struct span by,
+                     const char *message)
+{
+    struct security_event e = {.action = action,
+                               .client = span_str(c->peer),
+                               .method = c->head->method_text,
+                               .target = span_str(c->path),
+                               .what = what,
+                               .user = by,
+                               .message = message,
+                               .status = c->status,
+                               .is_audit = strcmp(action, "control-denied") != 0};
+    log_security(&e);
+}
+
 void access_audit(const struct call *c, const char *what)
 {
+    char block[1000];
+    struct buf text;
     struct span by = c->token       ? c->token->name
                      : c->is_socket ? SPAN_LIT("socket")
                      : c->is_open   ? SPAN_LIT("anybody")
@@ -88,6 +108,20 @@ void access_audit(const struct call *c, const char *what)
     struct span done = buf_span(&c->audit);
     if (done.len > 800)
         done.len = 800;
-    log_info("audit: %s by " SPAN_FMT " (%s): %u " SPAN_FMT "%s%s", what, SPAN_ARG(by), c->peer,
-             c->status, SPAN_ARG(done), c->problem ? " " : "", c->problem ? c->problem : "");
+    buf_init_fixed(&text, block, sizeof(block) - 1);
+    buf_add_fmt(&text, "audit: %s by " SPAN_FMT " (%s): %u ", what, SPAN_ARG(by), c->peer,
+                c->status);
+    buf_add_span(&text, done);
+    buf_add_fmt(&text, "%s%s", c->problem ? " " : "", c->problem ? c->problem : "");
+    block[text.len] = '\0';
+    log_call(c, what, done, by, block);
+}
+
+void access_tell_denied(const struct call *c, const char *what)
+{
+    char text[700];
+    snprintf(text, sizeof(text), "audit: %s %s refused to %s: %u", what, c->path, c->peer,
+             c->status);
+    log_call(c, "control-denied", span_str(what), c->token ? c->token->name : span_of(NULL, 0),
+             text);
 }

@@ -372,8 +372,7 @@ static bool may_call(struct call *c, const struct alias_config *a)
     c->is_open = a->is_open;
     if (a->is_open || access_is_allowed(c, actions[a->action].scope))
         return true;
-    log_warn("audit: %s %s refused to %s: %u", actions[a->action].audit ?: "read", c->path, c->peer,
-             c->status);
+    access_tell_denied(c, actions[a->action].audit ?: "read");
     return false;
 }
 

@@ -279,11 +279,13 @@ static void set_of_redis(const struct alias_figures *f, enum reply_name name, st
 
 static void set_of_jobs(const struct alias_figures *f, enum reply_name name, struct reply_datum *d)
 {
-    enum job_state state = name == REPLY_QUEUED    ? JOB_QUEUED
-                           : name == REPLY_RUNNING ? JOB_RUNNING
-                           : name == REPLY_DONE    ? JOB_DONE
-                                                   : JOB_FAILED;
+    enum job_state state = name == REPLY_QUEUED ? JOB_QUEUED : JOB_RUNNING;
     uint64_t n = 0;
+    if (name == REPLY_DONE || name == REPLY_FAILED) {
+        set_count(d,
+                  name == REPLY_DONE ? f->control->jobs_ended.done : f->control->jobs_ended.failed);
+        return;
+    }
     list_for_each_safe (it, next, &f->control->jobs)
         n += container_of(it, struct job, link)->state == state;
     set_count(d, n);

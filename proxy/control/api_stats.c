@@ -28,9 +28,12 @@ static void write_ratio(struct json_writer *w, uint64_t hits, uint64_t misses)
 
 static void write_latency(struct json_writer *w, const struct route_counters *c)
 {
+    struct hist all;
     json_write_object(w, "latency_ms");
     stats_write_times(w, "hit", &c->hit_time);
     stats_write_times(w, "miss", &c->miss_time);
+    counters_all_times(c, &all);
+    stats_write_times(w, "all", &all);
     json_write_object_end(w);
 }
 
@@ -292,6 +295,7 @@ static void write_all(struct reading *r, const struct route *only)
     stats_write_limits(&w, s);
     write_upstreams(&w, s);
     write_cache(&w, s, &r->all);
+    jobs_write(r->call->control, &w);
     json_write_object(&w, "values");
     json_write_u64(&w, "counted", values_count(s->values));
     json_write_u64(&w, "not_counted", values_dropped(s->values));

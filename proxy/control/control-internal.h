@@ -6,7 +6,7 @@
  * repeat.c        idempotency keys
  * alias*.c        old control paths, by canonical calls: alias-internal.h
  * selector.c      what an invalidation names
- * window.c        figures of the last minute and hour
+ * window.c        figures of the last minute and hour; performance.c: lines of them
  * job.c           warm jobs: their life; job_spec.c: what they fetch; job_run.c: fetching it
  * schedule.c      jobs of the config: at start, by the clock, after invalidations
  * hottest.c       the hottest keys, now and of the last run
@@ -35,6 +35,7 @@ enum {
 struct windows;
 struct schedule;
 struct repeats;
+struct performance;
 
 struct control {
     struct shared *shared;
@@ -49,10 +50,15 @@ struct control {
     struct list jobs; /* newest first */
     uint64_t job_numbers;
     uint64_t body_bytes; /* that jobs keep of what they fetched */
+    struct {
+        uint64_t done, failed, cancelled;
+        struct hist time;
+    } jobs_ended; /* since the start */
     struct windows *windows;
     struct schedule *schedule;
     struct repeats *repeats;
-    char boot[9]; /* of this run: in the ids of invalidations */
+    struct performance *performance; /* NULL: that log is off */
+    char boot[9];                    /* of this run: in the ids of invalidations */
 };
 
 /* One control request. Its gate's thread makes it, reads its body and writes its reply; between
@@ -134,7 +140,9 @@ bool access_is_bound(const struct call *c);
 bool access_may_name(const struct call *c, struct span text);
 bool access_may_name_value(const struct call *c, struct span label, struct span value);
 bool access_may_see(const struct call *c, const struct entry *e);
+/* Lines of the security stream. */
 void access_audit(const struct call *c, const char *what);
+void access_tell_denied(const struct call *c, const char *what);
 
 /* repeat.c */
 struct repeats *repeats_new(void);
@@ -163,6 +171,15 @@ void counters_sum(const struct shared *s, unsigned route, struct route_counters 
 /* What route <route> has counted since <window> began, of <now>'s sum. */
 void windows_read(const struct windows *w, unsigned route, enum window window,
                   const struct route_counters *now, struct route_counters *ret);
+
+/* Of all requests that were answered, by whatever way. */
+void counters_all_times(const struct route_counters *c, struct hist *ret);
+
+/* performance.c */
+struct performance *performance_new(const struct shared *s);
+void performance_free(struct performance *p);
+void performance_tick(struct performance *p); /* once a second */
+void performance_tell(struct performance *p); /* now, whatever the interval */
 
 /* job.c */
 enum job_state { JOB_QUEUED, JOB_RUNNING, JOB_DONE, JOB_CANCELLED, JOB_FAILED };
@@ -216,6 +233,7 @@ bool job_retry(struct job *j);                   /* false: nothing has failed */
 void job_fail(struct job *j, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 unsigned job_failed(const struct job *j);
 void job_write(const struct job *j, struct json_writer *w, const char *name, bool with_items);
+void jobs_write(const struct control *c, struct json_writer *w); /* figures of all jobs */
 void jobs_stop(struct control *c);
 
 /* job_spec.c: reads what a job fetches from <root> (of POST /api/cache/warm, or of the config);

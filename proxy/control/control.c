@@ -391,7 +391,16 @@ static void on_request(void *arg, struct gate *g, const struct head *h)
     control_on_request(c, g, h, loop_mailbox(c->loop));
 }
 
-static const struct gate_ops control_gate_ops = {.on_head = on_head, .on_request = on_request};
+static void on_refused(void *arg, struct gate *g, unsigned status, const char *why)
+{
+    struct security_event e = {
+        .action = "bad-request", .client = gate_peer(g), .what = span_str(why), .status = status};
+    (void)arg;
+    log_security(&e);
+}
+
+static const struct gate_ops control_gate_ops = {
+    .on_head = on_head, .on_request = on_request, .on_refused = on_refused};
 
 /* --- life --- */
 
@@ -409,7 +418,9 @@ struct control *control_new(struct shared *shared, struct loop *main_loop)
     c->windows = windows_new(c);
     c->schedule = schedule_new(c);
     c->repeats = repeats_new();
-    if (!c->windows || !c->schedule || !c->repeats) {
+    bool is_told = !span_eq(shared->config->log.performance, SPAN_LIT("off"));
+    c->performance = is_told ? performance_new(shared) : NULL;
+    if (!c->windows || !c->schedule || !c->repeats || (is_told && !c->performance)) {
         control_free(c);
         return NULL;
     }
@@ -479,6 +490,8 @@ void control_drain(struct control *c)
 void control_tick(struct control *c)
 {
     windows_tick(c->windows);
+    if (c->performance)
+        performance_tick(c->performance);
 }
 
 void control_stop(struct control *c)
@@ -486,6 +499,8 @@ void control_stop(struct control *c)
     c->is_stopping = true;
     hottest_save(c);
     jobs_stop(c);
+    if (c->performance)
+        performance_tell(c->performance);
     if (c->front_pool)
         upstream_pool_free(take(c->front_pool));
     schedule_free(take(c->schedule));
@@ -504,6 +519,7 @@ void control_free(struct control *c)
         upstream_pool_free(c->front_pool);
     schedule_free(c->schedule);
     windows_free(c->windows);
+    performance_free(c->performance);
     repeats_free(c->repeats);
     upstream_free(c->front);
     free(c);

@@ -88,8 +88,7 @@ static bool handle(struct call *c)
     if (!row)
         return true;
     if (row->scope != SCOPE_OPEN && !access_is_allowed(c, row->scope)) {
-        log_warn("audit: %s %s refused to %s: %u", row->audit ? row->audit : "read", c->path,
-                 c->peer, c->status);
+        access_tell_denied(c, row->audit ? row->audit : "read");
         return true;
     }
     if (!row->is_mutating)

@@ -257,10 +257,42 @@ static void answer_waiting(struct job *j)
         drop_body(j, &j->items[i]); /* they have been told */
 }
 
+static void count_end(struct job *j)
+{
+    struct control *c = j->control;
+    uint64_t *counter = j->state == JOB_DONE     ? &c->jobs_ended.done
+                        : j->state == JOB_FAILED ? &c->jobs_ended.failed
+                                                 : &c->jobs_ended.cancelled;
+    ++*counter;
+    hist_record(&c->jobs_ended.time, j->ended_us - j->started_us);
+}
+
+void jobs_write(const struct control *c, struct json_writer *w)
+{
+    uint64_t queued = 0, running = 0, waiting = 0;
+    for (struct list *it = c->jobs.next; it != &c->jobs; it = it->next) {
+        const struct job *j = container_of(it, struct job, link);
+        queued += j->state == JOB_QUEUED;
+        running += j->state == JOB_RUNNING;
+        if (!is_ended(j))
+            waiting += j->count - j->done - j->running;
+    }
+    json_write_object(w, "jobs");
+    json_write_u64(w, "queued", queued);
+    json_write_u64(w, "running", running);
+    json_write_u64(w, "done", c->jobs_ended.done);
+    json_write_u64(w, "failed", c->jobs_ended.failed);
+    json_write_u64(w, "cancelled", c->jobs_ended.cancelled);
+    json_write_u64(w, "items_waiting", waiting);
+    stats_write_times(w, "duration_ms", &c->jobs_ended.time);
+    json_write_object_end(w);
+}
+
 static void end(struct job *j, enum job_state state)
 {
     j->state = state;
     j->ended_us = mono_now_us();
+    count_end(j);
     timer_stop(j->timer);
     unsigned failed = job_failed(j);
     log_info("%s \"%s\" %s: %u warmed, %u failed of %u%s%s", j->id, j->name, state_names[state],

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 enum { TICK_MS = 1000, AFTER_INVALIDATION_MS = 1000, SAVE_EVERY_MS = 60000 };
+enum { REDIS_TICK_MS = 20, REDIS_WAIT_MS = 2000 };
 
 struct planned {
     const struct warm_config *config;
@@ -20,6 +21,7 @@ struct schedule {
     struct control *control;
     struct timer *timer;
     mono_ms save_at;
+    mono_ms start_by; /* the jobs of the start wait for Redis, but no longer; 0: they have begun */
     unsigned count;
     struct planned planned[];
 };
@@ -70,11 +72,32 @@ static bool is_due(mono_ms *at, mono_ms now)
     return is_it;
 }
 
+/* What is fetched before the others can be heard would be dropped once they are. */
+static bool may_start(const struct schedule *s, mono_ms now)
+{
+    struct tier_state state;
+    if (!s->control->shared->tier || now >= s->start_by)
+        return true;
+    tier_state_read(s->control->shared->tier, &state);
+    return state.is_in_contact;
+}
+
+static void start_first(struct schedule *s, mono_ms now)
+{
+    if (!s->start_by || !may_start(s, now))
+        return;
+    s->start_by = 0;
+    for (unsigned i = 0; i < s->count; i++)
+        if (s->planned[i].config->events & WARM_AT_START)
+            start_planned(s, &s->planned[i]);
+}
+
 static void on_tick(void *arg)
 {
     struct schedule *s = arg;
     mono_ms now = mono_now_ms();
     int64_t unix_now = unix_now_ms();
+    start_first(s, now);
     for (unsigned i = 0; i < s->count; i++) {
         struct planned *p = &s->planned[i];
         bool is_clock = p->at_unix_ms && unix_now >= p->at_unix_ms;
@@ -90,7 +113,7 @@ static void on_tick(void *arg)
         hottest_save(s->control);
         s->save_at = now + SAVE_EVERY_MS;
     }
-    timer_start(s->timer, TICK_MS);
+    timer_start(s->timer, s->start_by ? REDIS_TICK_MS : TICK_MS);
 }
 
 struct schedule *schedule_new(struct control *c)
@@ -128,10 +151,10 @@ void schedule_start(struct schedule *s)
         struct planned *p = &s->planned[i];
         p->at_unix_ms = next_clock(p->config, unix_now);
         p->every_at = p->config->every_ms ? now + p->config->every_ms : 0;
-        if (p->config->events & WARM_AT_START)
-            start_planned(s, p);
     }
-    timer_start(s->timer, TICK_MS);
+    s->start_by = now + REDIS_WAIT_MS;
+    start_first(s, now);
+    timer_start(s->timer, s->start_by ? REDIS_TICK_MS : TICK_MS);
 }
 
 /* Several that come together warm once. */

@@ -37,6 +37,13 @@ void counters_add(struct route_counters *into, const struct route_counters *from
     hist_merge(&into->miss_time, &from->miss_time);
 }
 
+void counters_all_times(const struct route_counters *c, struct hist *ret)
+{
+    memset((void *)ret, 0, sizeof(*ret));
+    hist_merge(ret, &c->hit_time);
+    hist_merge(ret, &c->miss_time);
+}
+
 static void hist_subtract(struct hist *h, const struct hist *what)
 {
     h->count -= what->count;

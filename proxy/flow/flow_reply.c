@@ -259,7 +259,8 @@ void flow_log(struct flow *f)
                                 .body_bytes = f->body_bytes,
                                 .request_bytes = f->request_bytes,
                                 .total_us = us,
-                                .upstream_us = f->upstream_us};
+                                .upstream_us = f->upstream_us,
+                                .is_stored = f->is_stored};
     if (f->outcome[0] == 'h')
         rec.reason = span_str(f->is_found ? FOUND : NULL);
     else if (f->outcome[0] == 'e' && f->problem.type)

@@ -5,6 +5,7 @@
 #include <larder/flow/limits.h>
 
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 enum { DRAIN_POLL_MS = 20, ACCESS_QUEUE_BYTES = 1 << 20 };
@@ -47,6 +48,9 @@ static void on_refused(void *arg, struct gate *g, unsigned status, const char *w
                               .reason = span_str(why),
                               .outcome = "error",
                               .status = status};
+    struct security_event e = {
+        .action = "bad-request", .client = gate_peer(g), .what = span_str(why), .status = status};
+    log_security(&e);
     if (w->access)
         log_access(w->access, &r);
 }
@@ -66,7 +70,14 @@ static void on_handshake(void *arg, struct gate *g, bool is_resumed, const char 
     if (w->tls_told_ms && now - w->tls_told_ms < QUIET_MS)
         return;
     w->tls_told_ms = now;
-    log_info("TLS with client " SPAN_FMT ": %s", SPAN_ARG(gate_peer(g)), failure);
+    char text[256];
+    snprintf(text, sizeof(text), "TLS with client " SPAN_FMT ": %s", SPAN_ARG(gate_peer(g)),
+             failure);
+    struct security_event e = {.action = "tls-handshake-failed",
+                               .client = gate_peer(g),
+                               .what = span_str(failure),
+                               .message = text};
+    log_security(&e);
 }
 
 static void on_request(void *arg, struct gate *g, const struct head *h)

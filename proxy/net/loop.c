@@ -139,22 +139,65 @@ static void on_accept_again(void *arg)
     evconnlistener_enable(f->listener);
 }
 
-static enum err_code resolve_listen(const struct address *addr, struct addrinfo **ret,
+/* Without a host, and where <is_v4> does not say otherwise, that is any address of IPv6, which
+ * takes IPv4 as well. */
+static enum err_code resolve_listen(const struct address *addr, bool is_v4, struct addrinfo **ret,
                                     struct err *err)
 {
     char port[8];
     snprintf(port, sizeof(port), "%u", addr->port);
     struct addrinfo hints = {
         .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE};
-    int rc = getaddrinfo(addr->host[0] ? addr->host : "::", port, &hints, ret);
-    if (rc != 0 && !addr->host[0])
-        rc = getaddrinfo("0.0.0.0", port, &hints, ret); /* a machine without IPv6 */
+    const char *any = is_v4 ? "0.0.0.0" : "::";
+    int rc = getaddrinfo(addr->host[0] ? addr->host : any, port, &hints, ret);
     if (rc != 0)
         return err_set(err, ERR_IO, "listen",
                        "\"%s\" cannot be resolved: %s; write an address "
                        "such as \"127.0.0.1:8080\"",
                        addr->host, gai_strerror(rc));
     return ERR_OK;
+}
+
+/* A bound socket, or -1. "::" takes IPv4 as well, whatever the system's net.ipv6.bindv6only says: a
+ * client that tries ::1 first for localhost shall not wait until it falls back. */
+static int open_socket(const struct addrinfo *ai)
+{
+    int one = 1, zero = 0;
+    int fd = socket(ai->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -1;
+    bool is_good = setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) == 0 &&
+                   setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one)) == 0 &&
+                   (ai->ai_family != AF_INET6 ||
+                    setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &zero, sizeof(zero)) == 0) &&
+                   bind(fd, ai->ai_addr, ai->ai_addrlen) == 0;
+    if (is_good)
+        return fd;
+    int saved = errno;
+    close(fd);
+    errno = saved;
+    return -1;
+}
+
+/* -1 after an error was told. Where the machine has no IPv6, any address is one of IPv4. */
+static int open_listen(const struct address *addr, struct err *err)
+{
+    for (unsigned is_v4 = 0; is_v4 <= 1; is_v4++) {
+        struct addrinfo *ai = NULL;
+        if (resolve_listen(addr, is_v4 == 1, &ai, err) != ERR_OK)
+            return -1;
+        int fd = open_socket(ai);
+        int saved = errno;
+        freeaddrinfo(ai);
+        errno = saved;
+        if (fd >= 0)
+            return fd;
+        if (addr->host[0] || (errno != EAFNOSUPPORT && errno != EADDRNOTAVAIL))
+            break;
+    }
+    err_set(err, ERR_IO, "listen", "%s:%u cannot be listened on: %s", addr->host, addr->port,
+            strerror(errno));
+    return -1;
 }
 
 static uint16_t bound_port(evutil_socket_t fd)
@@ -170,21 +213,18 @@ static uint16_t bound_port(evutil_socket_t fd)
 
 static struct evconnlistener *bind_listener(struct loop *l, struct address *addr, struct err *err)
 {
-    struct addrinfo *ai = NULL;
-    if (resolve_listen(addr, &ai, err) != ERR_OK)
+    int fd = open_listen(addr, err);
+    if (fd < 0)
         return NULL;
-    unsigned flags =
-        LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC | LEV_OPT_REUSEABLE | LEV_OPT_REUSEABLE_PORT;
-    struct evconnlistener *listener = evconnlistener_new_bind(l->base, NULL, NULL, flags, BACKLOG,
-                                                              ai->ai_addr, (int)ai->ai_addrlen);
-    freeaddrinfo(ai);
+    struct evconnlistener *listener =
+        evconnlistener_new(l->base, NULL, NULL, LEV_OPT_CLOSE_ON_FREE, BACKLOG, fd);
     if (!listener) {
         err_set(err, ERR_IO, "listen", "%s:%u cannot be listened on: %s", addr->host, addr->port,
                 strerror(errno));
+        close(fd);
         return NULL;
     }
     int one = 1;
-    evutil_socket_t fd = evconnlistener_get_fd(listener);
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)); /* accepted sockets inherit it */
     if (addr->port == 0)
         addr->port = bound_port(fd);

@@ -199,8 +199,9 @@ static void follow(struct tier *t)
     buf_init_fixed(&block, numbers[0], sizeof(numbers[0]));
     buf_init_fixed(&count, numbers[1], sizeof(numbers[1]));
     buf_init_fixed(&after, numbers[2], sizeof(numbers[2]));
-    /* what is there already comes at once, and what is not there leaves no time to wait */
-    buf_add_u64(&block, t->log.is_behind ? 1 : block_ms(t));
+    /* what is there already comes at once, and what is not there leaves no time to wait; nor is
+       there any before the first word of where the log ends: until then nothing is trusted */
+    buf_add_u64(&block, t->log.is_behind || !t->log.is_following ? 1 : block_ms(t));
     buf_add_u64(&count, READ_MAX);
     buf_add_u64(&after, t->log.number);
     buf_add_str(&after, LAST_OF_NUMBER);

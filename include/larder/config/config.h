@@ -91,6 +91,7 @@ struct redis_config {
     uint64_t queue_bytes;             /* ... and their bytes */
     uint64_t compress_bytes;          /* bodies from this size on; 0: none */
     uint64_t max_invalidation_lag_ms; /* out of contact for longer: on_partition */
+    unsigned shared;                  /* of routes that do not say it; as route.shared */
 };
 
 struct cidr {
@@ -189,7 +190,10 @@ struct config {
     struct cidr trusted[32]; /* peers whose X-Forwarded-* and X-Request-Id are believed */
     struct {
         enum log_level level;
-        struct span access; /* "stdout", "off" or a path; NUL-terminated */
+        /* "stdout", "stderr", "off" or a path; NUL-terminated */
+        struct span error, access, performance, security;
+        uint64_t performance_interval_ms;
+        struct span words[LOG_WORDS]; /* empty: none */
     } log;
     struct span secret; /* for HMACs of secret parameters; random where the config gives none */
     bool secret_is_random;

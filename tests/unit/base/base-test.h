@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include <larder/base/buf.h>
+#include <larder/base/log.h>
 #include <larder/base/macros.h>
 #include <larder/base/span.h>
 
@@ -28,6 +29,12 @@ static inline struct span block_of(struct span text)
 static inline void block_free(struct span block)
 {
     free((char *)block.p);
+}
+
+static inline enum err_code start_log(enum log_level level, const char *access, struct err *err)
+{
+    struct log_config c = {.level = level, .streams = {[LOG_ACCESS] = access}};
+    return log_start(&c, err);
 }
 
 static inline void assert_span(struct span got, struct span want, const char *of)

@@ -127,7 +127,7 @@ static void messages_are_lines_of_json_before_during_and_after(void **state)
                                         "after"};
     log_debug("not at this level");
     log_warn("%s", "before");
-    enum err_code rc = log_start(LOG_LEVEL_INFO, "off", NULL);
+    enum err_code rc = start_log(LOG_LEVEL_INFO, "off", NULL);
     log_error("one \"%d\"\n\xff", 1);
     log_info("two");
     log_debug("not at this level");
@@ -187,7 +187,7 @@ static const struct access_record full = {.time_unix_ms = 1795213740123,
 static void access_lines_tell_all_and_leave_out_what_is_empty(void **state)
 {
     struct place *at = *state;
-    enum err_code rc = log_start(LOG_LEVEL_INFO, at->access, NULL);
+    enum err_code rc = start_log(LOG_LEVEL_INFO, at->access, NULL);
     struct access_queue *q = access_queue_new(4096);
     log_access(q, &full);
     log_access(q, &plain);
@@ -228,7 +228,7 @@ static void texts_of_any_size_and_bytes_make_whole_lines(void **state)
                               .reason = s,
                               .request_id = s,
                               .outcome = "error"};
-    (void)!log_start(LOG_LEVEL_INFO, at->access, NULL);
+    (void)!start_log(LOG_LEVEL_INFO, at->access, NULL);
     struct access_queue *q = access_queue_new(1 << 20);
     for (unsigned i = 0; i < 20; i++)
         log_access(q, &r);
@@ -252,7 +252,7 @@ static void a_full_ring_drops_and_counts(void **state)
     for (unsigned i = 0; i < 1000; i++)
         log_access(q, &plain);
     uint64_t dropped = log_dropped() - before;
-    (void)!log_start(LOG_LEVEL_INFO, at->access, NULL);
+    (void)!start_log(LOG_LEVEL_INFO, at->access, NULL);
     log_stop();
     give_back(at);
 
@@ -300,7 +300,7 @@ static void every_record_arrives_whole_and_in_order_or_is_counted(void **state)
     struct place *at = *state;
     struct producer producers[PRODUCERS];
     uint64_t dropped = log_dropped();
-    (void)!log_start(LOG_LEVEL_INFO, at->access, NULL);
+    (void)!start_log(LOG_LEVEL_INFO, at->access, NULL);
     for (unsigned i = 0; i < PRODUCERS; i++) {
         producers[i] = (struct producer){.queue = access_queue_new(16384), .index = i};
         pthread_create(&producers[i].thread, NULL, produce, &producers[i]);
@@ -352,7 +352,7 @@ static bool wait_for_file(const char *path)
 static void a_rotated_file_is_opened_anew(void **state)
 {
     struct place *at = *state;
-    (void)!log_start(LOG_LEVEL_INFO, at->access, NULL);
+    (void)!start_log(LOG_LEVEL_INFO, at->access, NULL);
     struct access_queue *q = access_queue_new(4096);
     log_access(q, &plain);
     bool is_written = wait_for_bytes(at->access); /* without a stop: the writer looks by itself */
@@ -376,7 +376,7 @@ static void a_rotated_file_is_opened_anew(void **state)
 static void a_file_that_cannot_be_opened_anew_is_warned_of_and_the_old_one_goes_on(void **state)
 {
     struct place *at = *state;
-    (void)!log_start(LOG_LEVEL_INFO, at->access, NULL);
+    (void)!start_log(LOG_LEVEL_INFO, at->access, NULL);
     struct access_queue *q = access_queue_new(4096);
     rename(at->access, at->moved);
     mkdir(at->access, 0700); /* stands in the way */
@@ -400,7 +400,7 @@ static void a_path_that_cannot_be_opened_is_an_error_at_the_start(void **state)
 {
     struct place *at = *state;
     struct err err = {0};
-    enum err_code rc = log_start(LOG_LEVEL_INFO, at->dir, &err);
+    enum err_code rc = start_log(LOG_LEVEL_INFO, at->dir, &err);
     log_warn("goes on");
     log_stop(); /* harmless */
     give_back(at);
@@ -421,7 +421,7 @@ static void a_reader_of_stdout_that_goes_away_costs_lines_and_nothing_else(void 
     (void)!pipe2(ends, O_CLOEXEC);
     lend(&out, STDOUT_FILENO, ends[1]);
     close(ends[0]);
-    (void)!log_start(LOG_LEVEL_INFO, "stdout", NULL);
+    (void)!start_log(LOG_LEVEL_INFO, "stdout", NULL);
     struct access_queue *q = access_queue_new(1 << 16);
     for (unsigned i = 0; i < 10; i++)
         log_access(q, &plain);
@@ -455,7 +455,7 @@ static void a_full_pipe_tears_one_line_at_most(void **state)
     (void)!pipe2(ends, O_CLOEXEC | O_NONBLOCK);
     fcntl(ends[1], F_SETPIPE_SZ, 4096);
     lend(&out, STDOUT_FILENO, ends[1]);
-    (void)!log_start(LOG_LEVEL_INFO, "stdout", NULL);
+    (void)!start_log(LOG_LEVEL_INFO, "stdout", NULL);
     struct access_queue *q = access_queue_new(1 << 16);
     for (unsigned i = 0; i < 100; i++)
         log_access(q, &full);
@@ -493,7 +493,7 @@ static void stalled_messages_are_bounded_and_do_not_hold_up_the_stop(void **stat
     (void)!pipe2(ends, O_CLOEXEC | O_NONBLOCK);
     fcntl(ends[1], F_SETPIPE_SZ, 4096);
     lend(&pipe_at, STDERR_FILENO, ends[1]);
-    (void)!log_start(LOG_LEVEL_INFO, "off", NULL);
+    (void)!start_log(LOG_LEVEL_INFO, "off", NULL);
     for (unsigned i = 0; i < 5000; i++)
         log_info("message %u", i);
     uint64_t begun = mono_now_ms();
@@ -521,7 +521,7 @@ static void the_writer_takes_no_signals(void **state)
     sigaddset(&mine, SIGUSR1);
     sigaddset(&mine, SIGTERM);
     pthread_sigmask(SIG_BLOCK, &mine, &old);
-    (void)!log_start(LOG_LEVEL_INFO, "off", NULL);
+    (void)!start_log(LOG_LEVEL_INFO, "off", NULL);
     kill(getpid(), SIGUSR1);
     kill(getpid(), SIGTERM);
     usleep(50000);
@@ -539,7 +539,7 @@ static void an_access_log_that_is_off_loses_nothing_and_fills_nothing(void **sta
 {
     struct place *at = *state;
     uint64_t dropped = log_dropped();
-    (void)!log_start(LOG_LEVEL_INFO, "off", NULL);
+    (void)!start_log(LOG_LEVEL_INFO, "off", NULL);
     struct access_queue *q = access_queue_new(4096);
     for (unsigned i = 0; i < 100; i++) {
         log_access(q, &plain);

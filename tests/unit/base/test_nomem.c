@@ -35,7 +35,7 @@ static void *try_realloc(void *p, size_t size)
 #include "../../../proxy/base/json_doc.c"
 #include "../../../proxy/base/json_names.c"
 #include "../../../proxy/base/json_tree.c"
-#include "../../../proxy/base/log.c"
+#include "../../../proxy/base/log_message.c"
 /* NOLINTEND(bugprone-suspicious-include) */
 #undef malloc
 #undef calloc
@@ -135,7 +135,7 @@ static void messages_that_find_no_memory_are_told_all_the_same(void **state)
     dup2(ends[1], STDERR_FILENO);
     enum err_code rc = ERR_OK;
     for (unsigned round = 0; !rc && round < 2; round++) { /* spares are given back */
-        rc = log_start(LOG_LEVEL_INFO, "off", NULL);
+        rc = start_log(LOG_LEVEL_INFO, "off", NULL);
         for (unsigned i = 0; !rc && i < SPARES; i++) {
             allocations_left = 0;
             log_info("%u-%u", round, i);

@@ -238,6 +238,19 @@ static void credentials_come_from_their_directory(void **state)
     rmdir(directory);
 }
 
+static void redis_says_what_routes_share_that_do_not(void **state)
+{
+    struct config *c = good("{" SOME ",'redis':{'server':'h:1','shared':'full'},'routes':["
+                            "{'name':'a','match':'GET /a','ttl':'1m','coalesce':'fleet'},"
+                            "{'name':'b','match':'GET /b','ttl':'1m','shared':'none'},"
+                            "{'name':'c','match':'PUT /c','on_write':{'tags':['c']}}]}");
+    (void)state;
+    assert_int_equal(c->routes[0].shared, SHARED_FULL);
+    assert_int_equal(c->routes[1].shared, SHARED_NONE);
+    assert_int_equal(c->routes[2].shared, SHARED_INVALIDATION); /* it has no answers */
+    config_free(c);
+}
+
 static void routes_share_what_they_say(void **state)
 {
     struct config *c = good("{" SOME "," ROUTE(",'shared':'none'") "}");
@@ -318,6 +331,7 @@ int main(void)
         cmocka_unit_test(a_server_is_written_in_several_ways),
         cmocka_unit_test(sentinels_stand_in_a_servers_place),
         cmocka_unit_test(credentials_come_from_their_directory),
+        cmocka_unit_test(redis_says_what_routes_share_that_do_not),
         cmocka_unit_test(routes_share_what_they_say),
         cmocka_unit_test(a_fingerprint_tells_routes_apart),
     };

@@ -139,7 +139,7 @@ int main(void)
     const struct CMUnitTest tests[] = {cmocka_unit_test(each_allocation_may_fail)};
     struct err err;
     signal(SIGPIPE, SIG_IGN);
-    if (log_start(LOG_LEVEL_ERROR, "off", &err) != ERR_OK)
+    if (log_start(&(struct log_config){.level = LOG_LEVEL_ERROR}, &err) != ERR_OK)
         return 1;
     int rc = cmocka_run_group_tests(tests, start_server, stop_server);
     log_stop();
