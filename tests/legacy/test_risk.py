@@ -266,8 +266,8 @@ def test_003_21_a_dashboard_of_ten_costs_ten_once(larder, app):
 
 def test_003_22_redis_keeps_and_shares_assessments(larder_factory, app, own_redis):
     shared = with_redis(own_redis)
-    full = {"assess": {"shared": "full", "coalesce": "fleet"}}
-    first, second = (start(larder_factory, "risk", app, full, **shared) for _ in range(2))
+    first, second = (start(larder_factory, "risk", app, {"assess": {"coalesce": "fleet"}}, **shared)
+                     for _ in range(2))
     body = assess(first).body
     first.wait_for_counter("redis.stores", 1)
     first.stop()
