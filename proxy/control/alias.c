@@ -376,12 +376,24 @@ static bool may_call(struct call *c, const struct alias_config *a)
     return false;
 }
 
-/* Where rate limits will be asked: <a->limits>, by name. False after call_fail(). */
+/* By what this instance has counted. False after call_fail(). */
 static bool is_within_limits(struct call *c, const struct alias_config *a)
 {
-    (void)c;
-    (void)a;
-    return true;
+    struct limits *limits = c->control->shared->limits;
+    struct limits_request request = {.head = c->head, .peer = c->peer_addr};
+    if (!limits || !a->rate_limit.count)
+        return true;
+    struct limits_check *check = calloc(1, sizeof(*check));
+    if (!check)
+        return !call_fail_nomem(c);
+    bool is_allowed = limits_allow(limits, &a->rate_limit, &request, span_of(NULL, 0), check);
+    limits_fields_format(check, unix_now_ms(), &c->fields);
+    if (is_allowed) {
+        free(check);
+        return true;
+    }
+    c->limited = check;
+    return !call_fail(c, 429, "rate-limited", "too many calls");
 }
 
 static struct alias_run *run_new(struct call *c)
