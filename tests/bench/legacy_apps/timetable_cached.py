@@ -1,4 +1,5 @@
 """The timetable's FastAPI with its document's CacheManager in the DjangoAPIClient: Redis first, then memory."""
+import fnmatch
 import hashlib
 import json
 import os
@@ -45,6 +46,16 @@ class CacheManager:
         except redis.RedisError:
             pass
 
+    async def invalidate_pattern(self, pattern):
+        for key in list(self.memory):
+            if fnmatch.fnmatch(key, pattern):
+                del self.memory[key]
+        try:
+            for key in self.redis_client.scan_iter(pattern):
+                self.redis_client.delete(key)
+        except redis.RedisError:
+            pass
+
 
 class CachingClient(module.DjangoAPIClient):
     NAMES = {"time-slots": "time_slots", "time-config": "config"}
@@ -65,3 +76,11 @@ class CachingClient(module.DjangoAPIClient):
 
 module.client = CachingClient(os.environ["DJANGO_BASE_URL"], redis.Redis.from_url(
     os.environ["REDIS_URL"], socket_timeout=1, socket_connect_timeout=1))
+
+
+@app.post("/api/cache/invalidate")
+async def invalidate(body: dict):
+    resource = "*" if body["resource_type"] == "all" else body["resource_type"]
+    await module.client.cache_manager.invalidate_pattern(f"{resource}:{body['organization_id']}*")
+    return {"status": "success", "message": f"{body['resource_type']} cache invalidated",
+            "organization_id": body["organization_id"]}

@@ -3,7 +3,7 @@ import json
 
 from . import measure
 from .client import Connection, message
-from .rows import count_row, time_row, times_row
+from .rows import count_row, times_row
 from .sides import Pair
 
 JSON = {"Content-Type": "application/json"}
@@ -60,9 +60,4 @@ def loads(bench):
         yield repeats(pair, 40, bench.pick(400, 200))
         again = measure.after_restart(pair, [login(f"student-{n}") for n in range(20)], "page")
         yield count_row(NAME, "20 students again after the app's restart: pages loaded", "none given", again)
-        ttl_s = bench.pick(3, 1)
-        pair.shorten(ttl_s)
-        computed, slowest = measure.expiry(pair, login("ann"), "page", ttl_s)
-        yield count_row(NAME, "100 clients while one answer's lifetime ends: pages loaded (2 are one login)", "none given",
-                        computed)
-        yield time_row(NAME, "100 clients while one answer's lifetime ends: slowest answer", "none given", slowest)
+        yield from measure.expiry_rows(pair, login("ann"), "page", "pages loaded (2 are one login)")

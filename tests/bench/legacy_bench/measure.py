@@ -3,6 +3,9 @@ import random
 import time
 
 from .client import Connection, Crowd
+from .rows import count_row, time_row, times_row
+
+CROWD = 100
 
 
 class Bench:
@@ -18,6 +21,14 @@ class Bench:
 
     def pick(self, full, quick):
         return quick if self.is_quick else full
+
+
+def ask_once(port, request):
+    connection = Connection(port)
+    try:
+        return connection.ask(request)
+    finally:
+        connection.close()
 
 
 def own(request, side):
@@ -69,19 +80,18 @@ def failed(answers):
     return sum(a.status != 200 for a in answers)
 
 
-def expiry(pair, request, work, ttl_s, clients=100, think_s=0.5):
-    """<clients> ask for one key again and again while its lifetime ends once: how often it was computed then,
+def expiry(pair, request, work, ttl_s, think_s=0.5):
+    """A crowd asks for one key again and again while its lifetime ends once: how often it was computed then,
     and the slowest answer."""
     computed, slowest = {}, {}
     for side in pair.sides:
-        mine, first = own(request, side), Connection(side.port)
-        filled = must_be_200(first.ask(mine), mine)
-        first.close()
+        mine = own(request, side)
+        filled = must_be_200(ask_once(side.port, mine), mine)
         left_s = ttl_s - (time.perf_counter() - filled.sent - filled.ms / 1000)
         side.work(work)
         until = left_s + min(ttl_s * 0.6, 3)
         plans = []
-        for n in range(clients):
+        for _ in range(CROWD):
             start = pair.bench.random.random() * think_s
             plans.append([(start + i * think_s, mine) for i in range(int((until - start) / think_s))])
         answers = crowd(pair, side, plans)
@@ -89,6 +99,36 @@ def expiry(pair, request, work, ttl_s, clients=100, think_s=0.5):
             pair.bench.problems.append(f"{pair.system}, {side.name}: {failed(answers)} of {len(answers)} failed")
         computed[side.name], slowest[side.name] = side.work(work), max(a.ms for a in answers)
     return computed, slowest
+
+
+def expiry_rows(pair, request, work, unit):
+    """For both sides with a lifetime that can be waited for."""
+    ttl_s = pair.bench.pick(3, 1)
+    pair.shorten(ttl_s)
+    computed, slowest = expiry(pair, request() if callable(request) else request, work, ttl_s)
+    what = f"{CROWD} clients while one answer's lifetime ends"
+    yield count_row(pair.system, f"{what}: {unit}", "none given", computed)
+    yield time_row(pair.system, f"{what}: slowest answer", "none given", slowest)
+
+
+def redis_dies(pair, requests, work, seconds):
+    """One client asks on while Redis is killed."""
+    failures, again, before, after = {}, {}, {}, {}
+    for side in pair.sides:
+        mine = [own(r, side) for r in requests]
+        plan = [(i * 0.02, mine[i % len(mine)]) for i in range(seconds * 25)]
+        one_by_one(side, mine)
+        before[side.name] = [a.ms for a in crowd(pair, side, [plan])]
+        pair.redis[side.name].kill()
+        side.work(work)
+        answers = crowd(pair, side, [plan])
+        failures[side.name], after[side.name] = failed(answers), [a.ms for a in answers]
+        again[side.name] = side.work(work)
+    yield times_row(pair.system, "before Redis is killed: time of a hit", "none given", before)
+    yield times_row(pair.system, f"Redis killed, then {len(plan)} requests: time of an answer", "none given", after)
+    yield count_row(pair.system, f"Redis killed, then {len(plan)} requests: failed", "0", failures)
+    yield count_row(pair.system, f"Redis killed, then {len(plan)} requests: {len(mine)} answers made again", "none given",
+                    again)
 
 
 def after_restart(pair, requests, work):

@@ -56,11 +56,7 @@ def loads(bench):
         yield from dashboard(pair)
         again = measure.after_restart(pair, [assess(n, "A01") for n in range(20)], "assess")
         yield count_row(NAME, "20 assessments again after the app's restart: computed", "20", again)
-        ttl_s = bench.pick(3, 1)
-        pair.shorten(ttl_s)
-        computed, slowest = measure.expiry(pair, assess(1), "assess", ttl_s)
-        yield count_row(NAME, "100 clients while one assessment's lifetime ends: computed", "none given", computed)
-        yield time_row(NAME, "100 clients while one assessment's lifetime ends: slowest answer", "none given", slowest)
+        yield from measure.expiry_rows(pair, assess(1), "assess", "computed")
 
 
 def workers(bench):

@@ -3,7 +3,7 @@ import json
 
 from . import measure
 from .client import Connection, message
-from .rows import count_row, share_row, time_row, times_row
+from .rows import count_row, share_row, times_row
 from .sides import Pair
 
 NAME = "school"
@@ -74,32 +74,10 @@ def users(pair, count, seconds):
     yield count_row(NAME, f"{what}: students read from the database", "−60–80 %", of("students"))
 
 
-def redis_dies(pair, seconds):
-    """One asks on, again and again, while Redis is killed."""
-    requests, failed, after, read = students(pair, CLASSES), {}, {}, {}
-    for side in pair.sides:
-        own = [r[side.name] for r in requests]
-        measure.one_by_one(side, own)
-        measure.crowd(pair, side, [[(i * 0.02, own[i % len(own)]) for i in range(seconds * 25)]])
-        pair.redis[side.name].kill()
-        side.app.work()
-        answers = measure.crowd(pair, side, [[(i * 0.02, own[i % len(own)]) for i in range(seconds * 25)]])
-        failed[side.name], after[side.name] = measure.failed(answers), [a.ms for a in answers]
-        read[side.name] = side.work("students")
-    yield count_row(NAME, f"Redis killed, {seconds * 25} requests after: failed", "0", failed)
-    yield count_row(NAME, f"Redis killed, {seconds * 25} requests after: read from the database again", "none given", read)
-    yield times_row(NAME, "Redis killed: time of an answer", "none given", after)
-
-
 def loads(bench):
     with Pair(NAME, bench, bench.delay, redis=True) as pair:
         yield from users(pair, bench.pick(500, 60), bench.pick(8, 2))
         again = measure.after_restart(pair, students(pair, CLASSES), "students")
         yield count_row(NAME, "9 classes again after the app's restart: read from the database", "0", again)
-        ttl_s = bench.pick(3, 1)
-        pair.shorten(ttl_s)
-        computed, slowest = measure.expiry(pair, students(pair, CLASSES[:1])[0], "students", ttl_s)
-        yield count_row(NAME, "100 clients while one class's lifetime ends: read from the database", "none given",
-                        computed)
-        yield time_row(NAME, "100 clients while one class's lifetime ends: slowest answer", "none given", slowest)
-        yield from redis_dies(pair, bench.pick(4, 1))
+        yield from measure.expiry_rows(pair, lambda: students(pair, CLASSES[:1])[0], "students", "read from the database")
+        yield from measure.redis_dies(pair, students(pair, CLASSES), "students", bench.pick(4, 1))

@@ -107,6 +107,8 @@ def known(value):
             return value["default"]
         return {k: known(v) for k, v in value.items() if k not in (
             "aliases", "rate_limits", "rate_limit", "$profiles", "$profile")}
+    if isinstance(value, str):
+        return value.replace("[:semester:{query.semester}]", "").replace("session:{!cookie.session}", "session")
     return [known(v) for v in value] if isinstance(value, list) else value
 
 

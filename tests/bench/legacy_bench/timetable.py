@@ -1,34 +1,73 @@
-"""The timetable: FastAPI that reads from Django. In-app, FastAPI's client has the cache; larder stands before
-Django, and FastAPI reads through it."""
+"""The timetable: FastAPI that reads from Django. In-app, FastAPI's client has the cache; larder stands in front of
+both, and FastAPI reads through it."""
 import json
+import os
+
+from support_legacy import APPS
 
 from . import measure
 from .client import Connection, message
-from .rows import count_row, time_row, times_row
-from .sides import APPS, Pair, Server, Side
+from .rows import count_row, times_row
+from .sides import Pair, Server, Side
 
 NAME = "timetable"
-RESOURCES = {"courses": (230, 7), "faculty": (65, 4), "rooms": (50, 4), "students": (330, 9), "time_slots": (160, 7)}
-ORG = "123"
+RESOURCES = ("courses", "faculty", "rooms", "students", "time_slots")
+ORG, SMALL_ORG = "123", "uuid-456"
+
+
+class Registry(Server):
+    """Django, which counts itself what it is asked."""
+
+    def __init__(self, side, bench, delay):
+        super().__init__("registry", NAME, bench.directory, where=APPS / NAME, LEGACY_DELAY=str(delay),
+                         TIMETABLE_DB=os.path.join(bench.directory, "timetable.sqlite3"))
+        self.side, self.asked = side, 0
+
+    def work(self):
+        counts = json.loads(measure.ask_once(self.port, message("GET", "/_counts")).body)
+        before, self.asked = self.asked, sum(counts.values())
+        return {"fetch": self.asked - before}
+
+
+class TimetableSide(Side):
+    def __init__(self, name, app, registry, port):
+        super().__init__(name, app, port)
+        self.registry = registry
+
+    def work(self, name):
+        return self.registry.work()[name]
 
 
 class Timetable(Pair):
-    """One Django for both sides; it counts itself what it is asked."""
+    """Each side has a Django of its own, over one database."""
 
     def start(self):
-        self.django = Server("registry", NAME, self.bench.directory, where=APPS / NAME, LEGACY_DELAY=str(self.delay))
-        self.stack.callback(self.django.stop)
-        self.django.start().wait()
-        larder = Side("larder", None)
-        self.sides = [None, larder]
+        self.sides = []
+        for name, module in (("in-app", f"{NAME}_cached"), ("larder", "plain")):
+            registry = Registry(name, self.bench, self.delay)
+            self.stack.callback(registry.stop)
+            registry.start().wait()
+            app = self.server(module, name, DJANGO_BASE_URL=f"http://127.0.0.1:{registry.port}")
+            self.sides.append(TimetableSide(name, app, registry, app.port))
         self.start_larder()
-        own = self.server(f"{NAME}_cached", "in-app", DJANGO_BASE_URL=f"http://127.0.0.1:{self.django.port}")
-        larder.app = self.server("plain", "larder", DJANGO_BASE_URL=f"http://127.0.0.1:{larder.larder.public_port}")
-        self.sides[0] = Side("in-app", own.wait())
         for side in self.sides:
-            side.own_port, side.django = side.app.wait().port, self.django
-"""
-"""
+            side.app.wait()
+
+    def upstream_ports(self):
+        return {"django": self.sides[1].registry.port, "fastapi": self.sides[1].app.port}
+
+    def start_larder(self, ttl_s=None):
+        """Its port is another one then, and FastAPI must know it."""
+        super().start_larder(ttl_s)
+        side = self.sides[1]
+        side.app.restart(DJANGO_BASE_URL=f"http://127.0.0.1:{side.larder.public_port}").wait()
+
+    def clear(self):
+        body = json.dumps({"organization_id": ORG, "resource_type": "all"}).encode()
+        for port, path, what in ((self.sides[0].app.port, "/api/cache/invalidate", body),
+                                 (self.sides[1].larder.control_port, "/api/cache/invalidate", b'{"all": true, "mode": "hard"}')):
+            request = message("POST", path, {"Content-Type": "application/json"}, what)
+            measure.must_be_200(measure.ask_once(port, request), request)
 
 
 def fetch(resource, org=ORG):
@@ -37,3 +76,36 @@ def fetch(resource, org=ORG):
 
 def generate(org, semester=1):
     return message("GET", f"/api/timetable/generate?organization_id={org}&semester={semester}")
+
+
+def waits(side):
+    """Milliseconds that FastAPI waited for the document's five resources."""
+    connection = Connection(side.port)
+    answers = [measure.must_be_200(connection.ask(fetch(r)), fetch(r)) for r in RESOURCES]
+    connection.close()
+    return sum(json.loads(a.body)["ms"] for a in answers)
+
+
+def claims(bench):
+    with Timetable(NAME, bench, bench.claim_delay, redis=True) as pair:
+        first, again = ({side.name: [] for side in pair.sides} for _ in range(2))
+        for _ in range(bench.pick(3, 1)):
+            pair.clear()
+            for times, count in ((first, 1), (again, bench.pick(10, 2))):
+                for _ in range(count):
+                    for side in pair.sides:
+                        times[side.name].append(waits(side))
+        yield times_row(NAME, "the five resources, as FastAPI gets them: sum, first", "835 ms", first)
+        yield times_row(NAME, "the five resources, as FastAPI gets them: sum, again", "31 ms", again)
+        calls = measure.in_turns(pair, [generate(ORG)] * bench.pick(10, 2), rounds=2)
+        yield times_row(NAME, "the scheduler's call over it, again", "5 ms", calls)
+
+
+def loads(bench):
+    with Timetable(NAME, bench, bench.delay, redis=True) as pair:
+        resources = [fetch(r, SMALL_ORG) for r in RESOURCES]
+        again = measure.after_restart(pair, resources, "fetch")
+        yield count_row(NAME, "five resources again after FastAPI's restart: asked of Django", "0", again)
+        yield from measure.redis_dies(pair, resources, "fetch", bench.pick(4, 1))
+    with Timetable(NAME, bench, bench.delay, redis=True) as pair:
+        yield from measure.expiry_rows(pair, fetch("courses", SMALL_ORG), "fetch", "asked of Django")
