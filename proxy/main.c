@@ -30,6 +30,8 @@ static void print_usage(FILE *out)
     fputs(
         "larder: a reverse caching proxy for the apps you already have\n\n"
         "  larder -c FILE      run with this configuration\n"
+        "  larder -c FILE -p NAME    ... under one of its \"$profiles\" (--profile); also with -t\n"
+        "                      and --explain; default: what its \"$profile\" says\n"
         "  larder -t -c FILE   test it, and print the routes as understood\n"
         "  larder -c FILE --explain METHOD URL [-H 'Name: value']... [-d BODY]\n"
         "                      what it would do with a request, and why\n"
@@ -42,21 +44,21 @@ static void print_usage(FILE *out)
         out);
 }
 
-static struct config *load(const char *path)
+static struct config *load(const char *path, const char *profile)
 {
     struct err errs[CONFIG_ERRORS_MAX];
     unsigned count = 0;
     struct config *c = NULL;
-    if (config_load(path, &c, errs, CONFIG_ERRORS_MAX, &count) == ERR_OK)
+    if (config_load(path, profile, &c, errs, CONFIG_ERRORS_MAX, &count) == ERR_OK)
         return c;
     for (unsigned i = 0; i < count; i++)
         fprintf(stderr, "%s: %s\n", errs[i].where, errs[i].what);
     return NULL;
 }
 
-static int test_config(const char *path)
+static int test_config(const char *path, const char *profile)
 {
-    cleanup(config_freep) struct config *c = load(path);
+    cleanup(config_freep) struct config *c = load(path, profile);
     if (!c || !tls_main_test(c))
         return 1;
     cleanup(buf_fini) struct buf out;
@@ -193,8 +195,8 @@ static enum err_code make_main_loop(struct daemon *d, struct err *err)
     d->shared.on_worker_ended = on_worker_ended;
     d->shared.on_worker_ended_arg = d;
     d->shared.control = d->control;
-    if (d->config->control.mount) {
-        d->shared.is_control = control_is_control;
+    if (d->config->control.mount || d->config->alias_count) {
+        d->shared.is_control = control_takes;
         d->shared.on_control = control_on_request;
     }
     return ERR_OK;
@@ -268,6 +270,8 @@ static void say_ready(struct daemon *d)
         buf_add_str(&out, d->config->control.listen.tls ? " (TLS)" : "");
     }
     log_info("%.*s", (int)out.len, out.p);
+    if (d->config->profile.len)
+        log_info("profile \"" SPAN_FMT "\"", SPAN_ARG(d->config->profile));
     if (d->config->secret_is_random)
         log_info("no \"secret\" is configured: secret parameters are hashed under a random one, "
                  "which a restart forgets");
@@ -322,9 +326,9 @@ static void seed_hashes(const struct config *c)
     hash_seed(seed);
 }
 
-static int run(const char *path)
+static int run(const char *path, const char *profile)
 {
-    struct daemon d = {.config = load(path)};
+    struct daemon d = {.config = load(path, profile)};
     struct err err = {0};
     if (!d.config)
         return 1;
@@ -354,7 +358,7 @@ static int run(const char *path)
 }
 
 struct arguments {
-    const char *path, *body;
+    const char *path, *profile, *body;
     bool is_test, is_explain;
     struct buf fields;
 };
@@ -365,7 +369,7 @@ static int explain(const struct arguments *a, char **rest, int count)
         print_usage(stderr);
         return 2;
     }
-    cleanup(config_freep) struct config *c = load(a->path);
+    cleanup(config_freep) struct config *c = load(a->path, a->profile);
     struct explain_arguments e = {
         .method = rest[0], .url = rest[1], .body = a->body, .fields = (struct buf *)&a->fields};
     return c ? explain_main(c, &e) : 1;
@@ -377,6 +381,9 @@ static int read_option(int opt, struct arguments *a)
     switch (opt) {
     case 'c':
         a->path = optarg;
+        return -1;
+    case 'p':
+        a->profile = optarg;
         return -1;
     case 't':
         a->is_test = true;
@@ -405,13 +412,14 @@ static int read_option(int opt, struct arguments *a)
 
 int main(int argc, char **argv)
 {
-    static const struct option options[] = {{"explain", no_argument, NULL, 'e'}, {0}};
+    static const struct option options[] = {
+        {"explain", no_argument, NULL, 'e'}, {"profile", required_argument, NULL, 'p'}, {0}};
     struct arguments a = {0};
     int opt, code = -1;
     if (argc > 1 && strcmp(argv[1], "ctl") == 0)
         return ctl_main(argc - 1, argv + 1);
     buf_init(&a.fields, 64 * 1024);
-    while (code < 0 && (opt = getopt_long(argc, argv, "c:td:H:hV", options, NULL)) != -1)
+    while (code < 0 && (opt = getopt_long(argc, argv, "c:p:td:H:hV", options, NULL)) != -1)
         code = read_option(opt, &a);
     if (code < 0 && (!a.path || (optind < argc && !a.is_explain))) {
         print_usage(stderr);
@@ -419,8 +427,8 @@ int main(int argc, char **argv)
     }
     if (code < 0)
         code = a.is_explain ? explain(&a, argv + optind, argc - optind)
-               : a.is_test  ? test_config(a.path)
-                            : run(a.path);
+               : a.is_test  ? test_config(a.path, a.profile)
+                            : run(a.path, a.profile);
     buf_fini(&a.fields);
     return code;
 }

@@ -2,7 +2,7 @@
  *
  * json_reader.c  yajl's events become a tree         json_doc.c    the memory of a tree, places
  * json_names.c   members that are there twice        json_error.c  what is wrong, in our words
- * json_utf8.c    sequences and escapes that are text
+ * json_utf8.c    sequences and escapes that are text      json_edit.c   a tree changed in place
  */
 #ifndef LARDER_BASE_JSON_INTERNAL_H
 #define LARDER_BASE_JSON_INTERNAL_H

@@ -113,7 +113,7 @@ static int by_name(const void *a, const void *b)
     return rc ? rc : (x->name.len > y->name.len) - (x->name.len < y->name.len);
 }
 
-static void format_object(const struct json *j, struct buf *out)
+static void format_sorted(const struct json *j, struct buf *out)
 {
     const struct json **members = calloc(j->count ? j->count : 1, sizeof(*members));
     if (!members) {
@@ -136,7 +136,7 @@ static void format_object(const struct json *j, struct buf *out)
     free(members);
 }
 
-void json_canonical_format(const struct json *j, struct buf *out)
+static void format(const struct json *j, bool is_sorted, struct buf *out)
 {
     switch (j->type) {
     case JSON_NULL:
@@ -155,18 +155,36 @@ void json_canonical_format(const struct json *j, struct buf *out)
         json_string_format(j->text, out);
         return;
     case JSON_OBJECT:
-        format_object(j, out);
-        return;
+        if (is_sorted) {
+            format_sorted(j, out);
+            return;
+        }
+        break;
     case JSON_ARRAY:
         break;
     }
-    buf_add_char(out, '[');
+    bool is_object = j->type == JSON_OBJECT;
+    buf_add_char(out, is_object ? '{' : '[');
     for (const struct json *c = j->first; c; c = c->next) {
         if (c != j->first)
             buf_add_char(out, ',');
-        json_canonical_format(c, out);
+        if (is_object) {
+            json_string_format(c->name, out);
+            buf_add_char(out, ':');
+        }
+        format(c, is_sorted, out);
     }
-    buf_add_char(out, ']');
+    buf_add_char(out, is_object ? '}' : ']');
+}
+
+void json_canonical_format(const struct json *j, struct buf *out)
+{
+    format(j, true, out);
+}
+
+void json_format(const struct json *j, struct buf *out)
+{
+    format(j, false, out);
 }
 
 const char *json_type_name(enum json_type t)

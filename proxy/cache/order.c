@@ -33,19 +33,39 @@ void order_fini(struct order *o)
     pthread_mutex_destroy(&o->lock);
 }
 
-static bool is_over(const struct queue *q)
+enum excess { EXCESS_NONE, EXCESS_BYTES, EXCESS_ANSWERS, EXCESS_MARKERS };
+
+/* A limit of entries is one of answers. Markers (of what varies, of what may not be stored) have
+ * room beside them, but not for ever; each kind makes room for its own, so that failed logins,
+ * however many, push nobody's answer out. */
+static enum excess excess_of(const struct queue *q)
 {
-    return (q->limits.max_bytes && q->bytes > q->limits.max_bytes) ||
-           (q->limits.max_entries && q->count > q->limits.max_entries);
+    enum { MARKERS_OF_ANSWER = 3 };
+    uint64_t max = q->limits.max_entries;
+    if (q->limits.max_bytes && q->bytes > q->limits.max_bytes)
+        return EXCESS_BYTES;
+    if (max && q->answers > max)
+        return EXCESS_ANSWERS;
+    return max && q->count - q->answers > MARKERS_OF_ANSWER * max ? EXCESS_MARKERS : EXCESS_NONE;
 }
 
-static void queue_remove(struct queue *q, struct list *link, size_t bytes)
+static void queue_add(struct queue *q, struct list *link, const struct entry *e)
+{
+    list_push_front(&q->entries, link);
+    q->count++;
+    q->answers += e->kind == ENTRY_RESPONSE;
+    q->bytes += e->bytes;
+    q->inserted++;
+}
+
+static void queue_remove(struct queue *q, struct list *link, const struct entry *e)
 {
     if (q->hand == link)
         q->hand = link->prev == &q->entries ? NULL : link->prev; /* on, towards the newest */
     list_remove(link);
     q->count--;
-    q->bytes -= bytes;
+    q->answers -= e->kind == ENTRY_RESPONSE;
+    q->bytes -= e->bytes;
 }
 
 static struct entry *entry_at(struct list *link, bool is_all)
@@ -54,8 +74,14 @@ static struct entry *entry_at(struct list *link, bool is_all)
                   : container_of(link, struct entry, in_route);
 }
 
-/* SIEVE: from the hand towards the newest, unmark what was visited, take what was not. */
-static struct entry *choose_victim(struct queue *q, bool is_all)
+static bool is_of(const struct entry *e, enum excess excess)
+{
+    return excess == EXCESS_BYTES || (e->kind == ENTRY_RESPONSE) == (excess == EXCESS_ANSWERS);
+}
+
+/* SIEVE: from the hand towards the newest, unmark what was visited, take what was not. There is one
+ * of the kind that is too many. */
+static struct entry *choose_victim(struct queue *q, bool is_all, enum excess excess)
 {
     if (list_is_empty(&q->entries))
         return NULL;
@@ -63,11 +89,13 @@ static struct entry *choose_victim(struct queue *q, bool is_all)
     for (;;) {
         struct entry *e = entry_at(at, is_all);
         struct list *on = at->prev == &q->entries ? q->entries.prev : at->prev;
-        if (!atomic_load_explicit(&e->visited, memory_order_relaxed) || on == at) {
+        bool is_victim = is_of(e, excess);
+        if (is_victim && (!atomic_load_explicit(&e->visited, memory_order_relaxed) || on == at)) {
             q->hand = at; /* queue_remove moves it on */
             return e;
         }
-        atomic_store_explicit(&e->visited, 0, memory_order_relaxed);
+        if (is_victim)
+            atomic_store_explicit(&e->visited, 0, memory_order_relaxed);
         at = on;
     }
 }
@@ -75,8 +103,8 @@ static struct entry *choose_victim(struct queue *q, bool is_all)
 static void unlink_all(struct store *s, struct entry *e)
 {
     struct order *o = &s->order;
-    queue_remove(&o->all, &e->in_all, e->bytes);
-    queue_remove(&o->routes[e->route], &e->in_route, e->bytes);
+    queue_remove(&o->all, &e->in_all, e);
+    queue_remove(&o->routes[e->route], &e->in_route, e);
     list_remove(&e->in_expiry);
     e->queue_state = QUEUE_DEAD;
 }
@@ -99,17 +127,10 @@ static void count_leave(struct store *s, const struct entry *e, enum leave why)
 static void link_all(struct store *s, struct entry *e)
 {
     struct order *o = &s->order;
-    struct queue *r = &o->routes[e->route];
     uint64_t expires_s = entry_over_ms(e) / 1000 + 1;
-    list_push_front(&o->all.entries, &e->in_all);
-    list_push_front(&r->entries, &e->in_route);
+    queue_add(&o->all, &e->in_all, e);
+    queue_add(&o->routes[e->route], &e->in_route, e);
     list_push_back(&o->wheel[expires_s % WHEEL_SLOTS], &e->in_expiry);
-    o->all.count++;
-    o->all.bytes += e->bytes;
-    r->count++;
-    r->bytes += e->bytes;
-    o->all.inserted++;
-    r->inserted++;
     e->queue_state = QUEUE_LINKED;
 }
 
@@ -117,10 +138,11 @@ static void link_all(struct store *s, struct entry *e)
 static struct entry *next_victim(struct store *s, struct queue *route)
 {
     struct entry *victim = NULL;
-    if (is_over(route))
-        victim = choose_victim(route, false);
-    else if (is_over(&s->order.all))
-        victim = choose_victim(&s->order.all, true);
+    enum excess excess = excess_of(route), of_all = excess_of(&s->order.all);
+    if (excess)
+        victim = choose_victim(route, false, excess);
+    else if (of_all)
+        victim = choose_victim(&s->order.all, true, of_all);
     if (!victim)
         return NULL;
     unlink_all(s, victim);

@@ -5,7 +5,7 @@
 
 static void read_queue(struct queue *q, struct store_stats *ret)
 {
-    *ret = (struct store_stats){.entries = q->count,
+    *ret = (struct store_stats){.entries = q->answers,
                                 .bytes = q->bytes,
                                 .inserted = q->inserted,
                                 .evicted = q->evicted,

@@ -3,10 +3,13 @@
  * units.c, suggest.c   texts to values: durations, sizes, addresses, networks; the name meant
  * reader.c             members of a JSON object by a table, with errors that have a place
  * secret.c             texts that may stand in a file or in the environment
+ * profile.c            what differs from place to place, merged over the rest
+ * environment.c        values and addresses from the environment
  * load*.c              the config by parts; each object's members stand in one table:
  *   load_route.c, load_key.c, load_params.c (parameters, identity), load_fresh.c (how long and
  *   whether stored), load_tags.c (templates, tags, on_write), load_warm.c, load_control.c,
- *   load_redis.c ...
+ *   load_redis.c, load_alias.c ...
+ * reply_template.c     "${hit_ratio|3}": reading it; reply_fill.c: filling it
  * route_pattern.c      "GET /api/{id}" into methods and segments
  * schema.c             the same tables as a JSON Schema
  */
@@ -30,7 +33,7 @@ struct config_object {
 /* One reading: where errors go, and who owns the texts. */
 struct reading {
     const char *file;
-    const struct json_doc *doc;
+    struct json_doc *doc; /* changed by profile and environment, before it is read */
     struct config *config;
     struct err *errs;
     unsigned max, count;
@@ -61,6 +64,7 @@ struct member {
     void (*read)(struct reading *r, const struct json *j, void *into);
     const char *schema; /* of a MEMBER_OWN: JSON Schema, without braces */
     bool is_required;
+    bool may_be_literal; /* a MEMBER_OWN: the environment may tell it as a number or boolean */
     const char *doc;
 };
 
@@ -77,7 +81,8 @@ struct object {
 extern const struct object object_root, object_control, object_log, object_cache, object_limits,
     object_upstream, object_route, object_key_part, object_token, object_param, object_jwt,
     object_tag, object_on_write, object_write_route, object_ttl_rule, object_stale_if_error,
-    object_warm, object_listen, object_tls, object_certificate, object_upstream_tls, object_redis;
+    object_warm, object_alias, object_listen, object_tls, object_certificate, object_upstream_tls,
+    object_redis;
 
 /* A text for messages: cut where it is long, without control characters. */
 struct quoted {
@@ -120,6 +125,20 @@ bool reading_method(struct reading *r, const struct json *j, struct span m);
 bool load_param(struct reading *r, const struct json *j, const struct route *route,
                 struct span text, struct param *p);
 
+/* profile.c: puts the profile <wanted>, or that of "$profile" where it is NULL, over the rest of
+ * the tree. False after an error was told. */
+bool profile_apply(struct reading *r, const char *wanted);
+
+/* environment.c */
+/* Is <j> {"env": NAME}, with or without "default"? */
+bool is_env_reference(const struct json *j);
+/* Puts in place of each reference in <j> what it means; a default of null takes it out. */
+void environment_resolve(struct reading *r, struct json *j);
+/* Puts variables into the addresses of the config. */
+void environment_expand(struct reading *r, struct json *root);
+/* If <j> is a text of the environment that is a number or boolean: as such in *ret. */
+bool environment_literal(const struct json *j, struct json *ret);
+
 /* load_params.c */
 void load_params(struct reading *r, const struct json *j, void *route);
 void load_unknown(struct reading *r, const struct json *j, void *route);
@@ -151,6 +170,21 @@ struct tls_upstream_config *load_client_tls(struct reading *r, const struct json
 void load_upstream_tls(struct reading *r, const struct json *j, void *into);
 /* What {} in its place would mean. */
 struct tls_upstream_config *load_upstream_tls_defaults(struct reading *r);
+
+/* reply_template.c */
+struct reply_node;
+struct reply_context {
+    const struct route *on; /* whose captures path.x names */
+    unsigned groups;        /* 1 << enum reply_group, of those that are known in this place */
+    bool has_places; /* it is a canonical call's body, and members such as "key" name places */
+};
+/* NULL: no memory. Errors are told with their place. */
+struct reply_node *reply_template_read(struct reading *r, const struct json *j,
+                                       const struct reply_context *context);
+bool reply_is_of_request(struct span text); /* "json.x", "query.x"... */
+
+/* load_alias.c, load_alias_with.c */
+void load_aliases(struct reading *r, const struct json *j, void *config);
 
 /* load_redis.c */
 void load_redis(struct reading *r, const struct json *j, void *config);

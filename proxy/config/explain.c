@@ -108,10 +108,12 @@ static void add_key(const struct route *r, struct buf *out)
     }
     for (unsigned i = 0; i < r->piece_count; i++) {
         const struct key_piece *piece = &r->pieces[i];
+        buf_add_str(out, piece->is_optional ? "[" : "");
         buf_add_span(out, piece->literal);
         if (piece->param >= 0)
             buf_add_fmt(out, "<" SPAN_FMT "%s>", SPAN_ARG(r->params[piece->param].label),
                         r->params[piece->param].secret ? " as hmac" : "");
+        buf_add_str(out, piece->is_optional ? "]" : "");
     }
     if (!r->has_key)
         buf_add_str(out, r->needs_body ? "path, all query parameters and the JSON body"
@@ -367,7 +369,10 @@ static void add_cache(const struct config *c, struct buf *out)
 
 void config_explain(const struct config *c, struct buf *out)
 {
-    buf_add_fmt(out, "the configuration is good\n\nworkers   %u\n", c->workers);
+    buf_add_str(out, "the configuration is good\n\n");
+    if (c->profile.len)
+        buf_add_fmt(out, "profile   " SPAN_FMT "\n", SPAN_ARG(c->profile));
+    buf_add_fmt(out, "workers   %u\n", c->workers);
     for (unsigned i = 0; i < c->listen_count; i++) {
         buf_add_str(out, "listen    ");
         add_listen(out, &c->listen[i]);

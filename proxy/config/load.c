@@ -286,7 +286,8 @@ static void read_limits(struct reading *r, const struct json *j, void *into)
     reading_members(r, j, &object_limits, into);
 }
 
-/* "$schema" is the editor's; "default_upstream" is looked at with the routes. */
+/* "$schema" is the editor's; "$profile" and "$profiles" are gone by now; "default_upstream" is
+ * looked at with the routes. */
 static void read_nothing(struct reading *r, const struct json *j, void *into)
 {
     (void)r;
@@ -301,6 +302,18 @@ static const struct member members[] = {
      .read = read_nothing,
      .schema = "\"type\": \"string\"",
      .doc = "where an editor finds this schema"},
+    {.name = "$profile",
+     .type = MEMBER_OWN,
+     .read = read_nothing,
+     .schema = "\"type\": \"string\", \"minLength\": 1",
+     .doc = "which of \"$profiles\" holds, where -p does not say; default: none"},
+    {.name = "$profiles",
+     .type = MEMBER_OWN,
+     .read = read_nothing,
+     .schema = "\"type\": \"object\", "
+               "\"additionalProperties\": {\"$ref\": \"#/definitions/profile\"}",
+     .doc = "by name, what differs from the rest of the file: a merge patch (RFC 7396), in which "
+            "null takes a member out"},
     {.name = "listen",
      .type = MEMBER_OWN,
      .read = read_listen,
@@ -311,6 +324,7 @@ static const struct member members[] = {
      .doc = "where clients are taken: one address or several, each plain or with TLS"},
     {.name = "workers",
      .type = MEMBER_OWN,
+     .may_be_literal = true,
      .read = read_workers,
      .fallback = "auto",
      .schema = "\"oneOf\": [{\"type\": \"integer\", \"minimum\": 1, \"maximum\": 64}, "
@@ -390,6 +404,13 @@ static const struct member members[] = {
      .schema = "\"type\": \"array\", \"maxItems\": 100, "
                "\"items\": {\"$ref\": \"#/definitions/warm\"}",
      .doc = "jobs that fill the cache: at start, by the clock, after an invalidation"},
+    {.name = "aliases",
+     .type = MEMBER_OWN,
+     .read = load_aliases,
+     .schema = "\"type\": \"array\", \"maxItems\": 256, "
+               "\"items\": {\"$ref\": \"#/definitions/alias\"}",
+     .doc = "old control paths that larder answers with the app's own shapes, on the public "
+            "listeners"},
 };
 const struct object object_root = OBJECT("the configuration", members);
 
@@ -420,10 +441,23 @@ static void make_secret(struct reading *r)
     r->config->secret_is_random = true;
 }
 
-static void read_root(struct reading *r)
+/* Profile and environment, in the tree. False after an error was told: others would follow from it
+ * that are none. */
+static bool prepare(struct reading *r, const char *profile)
+{
+    if (!profile_apply(r, profile))
+        return false;
+    environment_resolve(r, json_edit(r->doc));
+    environment_expand(r, json_edit(r->doc));
+    return !r->has_failed && !r->has_no_memory;
+}
+
+static void read_root(struct reading *r, const char *profile)
 {
     const struct json *root = json_root(r->doc);
     set_defaults(r->config);
+    if (!prepare(r, profile))
+        return;
     if (!reading_members(r, root, &object_root, r->config))
         return;
     if (!json_member(root, SPAN_LIT("secret")))
@@ -444,9 +478,9 @@ static const char *shorten(const char *name, char block[NAME_SHOWN])
 }
 
 /* Reads the parsed text into <r->config>. */
-static enum err_code read_config(struct reading *r)
+static enum err_code read_config(struct reading *r, const char *profile)
 {
-    read_root(r);
+    read_root(r, profile);
     if (r->has_no_memory) {
         r->count = r->max ? 1 : 0;
         return err_set(r->max ? r->errs : NULL, ERR_NOMEM, r->file, "out of memory");
@@ -454,8 +488,9 @@ static enum err_code read_config(struct reading *r)
     return r->has_failed ? ERR_CONFIG : ERR_OK;
 }
 
-enum err_code config_parse(struct span text, const char *name, struct config **ret_config,
-                           struct err *errs, unsigned max, unsigned *ret_errs)
+enum err_code config_parse_profile(struct span text, const char *name, const char *profile,
+                                   struct config **ret_config, struct err *errs, unsigned max,
+                                   unsigned *ret_errs)
 {
     cleanup(json_doc_freep) struct json_doc *doc = NULL;
     struct err *first = max ? errs : NULL;
@@ -469,7 +504,7 @@ enum err_code config_parse(struct span text, const char *name, struct config **r
     if (!c)
         return err_set(first, ERR_NOMEM, name, "out of memory");
     struct reading r = {.file = name, .doc = doc, .config = c, .errs = errs, .max = max};
-    rc = read_config(&r);
+    rc = read_config(&r, profile);
     *ret_errs = r.count;
     if (rc)
         config_free(c);
@@ -478,8 +513,14 @@ enum err_code config_parse(struct span text, const char *name, struct config **r
     return rc;
 }
 
-enum err_code config_load(const char *path, struct config **ret_config, struct err *errs,
-                          unsigned max, unsigned *ret_errs)
+enum err_code config_parse(struct span text, const char *name, struct config **ret_config,
+                           struct err *errs, unsigned max, unsigned *ret_errs)
+{
+    return config_parse_profile(text, name, NULL, ret_config, errs, max, ret_errs);
+}
+
+enum err_code config_load(const char *path, const char *profile, struct config **ret_config,
+                          struct err *errs, unsigned max, unsigned *ret_errs)
 {
     struct err *first = max ? errs : NULL;
     char block[NAME_SHOWN];
@@ -494,7 +535,7 @@ enum err_code config_load(const char *path, struct config **ret_config, struct e
         err_set(first, rc, shorten(path, block), "cannot be read: %s",
                 rc == ERR_NOMEM ? err_name(rc) : strerror(errno));
     else
-        rc = config_parse(buf_span(&text), path, ret_config, errs, max, ret_errs);
+        rc = config_parse_profile(buf_span(&text), path, profile, ret_config, errs, max, ret_errs);
     buf_fini(&text);
     return rc;
 }

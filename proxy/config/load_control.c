@@ -197,6 +197,7 @@ static void read_allow(struct reading *r, const struct json *j, void *into)
 static const struct member members[] = {
     {.name = "listen",
      .type = MEMBER_OWN,
+     .may_be_literal = true,
      .read = read_listen,
      .fallback = "127.0.0.1:8081",
      .schema = "\"oneOf\": [{\"$ref\": \"#/definitions/listener\"}, {\"const\": false}]",

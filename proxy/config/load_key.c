@@ -240,8 +240,11 @@ static void check_literal(struct reading *r, const struct json *j, struct span l
                           bool is_between)
 {
     for (size_t i = 0; i < literal.len; i++) {
-        if ((unsigned char)literal.p[i] < 0x20 || literal.p[i] == 0x7f || literal.p[i] == '}') {
-            reading_fail(r, j, "a template's text has no control characters, and no } without {");
+        char c = literal.p[i];
+        if ((unsigned char)c < 0x20 || c == 0x7f || c == '}' || c == '[' || c == ']') {
+            reading_fail(r, j,
+                         "a template's text has no control characters, no } without {, and [ ] "
+                         "only around a text and a parameter: write \"[:semester:{query.semester}]\"");
             break;
         }
     }
@@ -272,21 +275,42 @@ static bool read_piece(struct reading *r, const struct json *j, struct route *ro
     return true;
 }
 
+/* Adds a piece without a parameter, yet. */
+static struct key_piece *add_key_piece(struct reading *r, struct route *route, struct span literal)
+{
+    struct key_piece *piece = &route->pieces[route->piece_count++];
+    piece->literal = reading_copy(r, literal);
+    piece->param = -1;
+    return piece;
+}
+
+/* "courses:" and "[:semester:" before a parameter: the text before the [ is a piece of its own. */
+static struct key_piece *read_literal(struct reading *r, const struct json *j, struct route *route,
+                                      struct span literal)
+{
+    struct span optional, before = span_split(literal, '[', &optional);
+    if (optional.p && before.len)
+        check_literal(r, j, add_key_piece(r, route, before)->literal, false);
+    check_literal(r, j, optional.p ? optional : literal, route->param_count > 0);
+    struct key_piece *piece = add_key_piece(r, route, optional.p ? optional : literal);
+    piece->is_optional = optional.p != NULL;
+    return piece;
+}
+
 static void read_template(struct reading *r, const struct json *j, struct route *route)
 {
     struct span rest = j->text;
     unsigned max = 2;
     for (size_t i = 0; i < rest.len; i++)
-        max += rest.p[i] == '{';
+        max += rest.p[i] == '{' || rest.p[i] == '[';
     route->pieces = reading_alloc(r, max, sizeof(*route->pieces));
     while (route->pieces && rest.p) {
         struct span after, literal = span_split(rest, '{', &after);
-        struct key_piece *piece = &route->pieces[route->piece_count++];
-        piece->literal = reading_copy(r, literal);
-        piece->param = -1;
-        check_literal(r, j, literal, after.p && route->piece_count > 1);
-        if (!after.p)
+        if (!after.p) {
+            check_literal(r, j, add_key_piece(r, route, literal)->literal, false);
             return;
+        }
+        struct key_piece *piece = read_literal(r, j, route, literal);
         struct span name = span_split(after, '}', &rest);
         if (!rest.p) {
             reading_fail(r, j, "a { is not closed; write \"{query.model}\"");
@@ -294,6 +318,15 @@ static void read_template(struct reading *r, const struct json *j, struct route 
         }
         if (!read_piece(r, j, route, piece, name))
             return;
+        if (!piece->is_optional)
+            continue;
+        if (!rest.len || rest.p[0] != ']') {
+            reading_fail(r, j,
+                         "a [ ends with a ] behind its one parameter; write "
+                         "\"[:semester:{query.semester}]\"");
+            return;
+        }
+        rest = span_of(rest.p + 1, rest.len - 1);
     }
 }
 

@@ -230,6 +230,22 @@ static void place_identity(struct route *route)
     }
 }
 
+/* What says whose an answer is stands in no tag in clear. */
+static void hide_identity_in_tags(const struct route *route)
+{
+    for (unsigned t = 0; t < route->tag_count; t++) {
+        for (unsigned i = 0; i < route->tags[t].piece_count; i++) {
+            struct template_piece *piece = &route->tags[t].pieces[i];
+            for (unsigned n = 0; n < route->identity_count; n++) {
+                const struct param *p = &route->params[route->param_count + n];
+                if (piece->kind == PIECE_REQUEST && piece->param.source == p->source &&
+                    span_eq(piece->param.name, p->name))
+                    piece->param.secret = true;
+            }
+        }
+    }
+}
+
 /* Without "key" a declared query parameter is one of the key's; the others follow as they come. */
 static void add_declared(struct reading *r, const struct json *j, struct route *route)
 {
@@ -267,6 +283,7 @@ void finish_params(struct reading *r, const struct json *j, struct route *route)
         route->params[i].decl = find_decl(route, declared_name(&route->params[i]));
     add_declared(r, j, route);
     place_identity(route);
+    hide_identity_in_tags(route);
     if (route->has_key || route->unknown != UNKNOWN_FORWARD)
         return;
     route->unknown = UNKNOWN_KEY;

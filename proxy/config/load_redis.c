@@ -220,12 +220,14 @@ static void read_prefix(struct reading *r, const struct json *j, void *into)
 static const struct member members[] = {
     {.name = "tls",
      .type = MEMBER_OWN,
+     .may_be_literal = true,
      .read = read_tls,
      .schema = "\"oneOf\": [{\"type\": \"boolean\"}, {\"$ref\": \"#/definitions/upstream_tls\"}]",
      .doc = "the servers, and the sentinels, speak TLS: true, or how it is spoken; so does a "
             "server \"rediss://...\""},
     {.name = "database",
      .type = MEMBER_OWN,
+     .may_be_literal = true,
      .read = read_database,
      .schema = "\"type\": \"integer\", \"minimum\": 0, \"maximum\": 65535",
      .doc = "the number of the database; default: what the address says, or 0"},
@@ -242,7 +244,7 @@ static const struct member members[] = {
      .type = MEMBER_OWN,
      .read = read_sentinels,
      .schema = "\"type\": \"array\", \"minItems\": 1, \"maxItems\": 32, \"items\": "
-               "{\"type\": \"string\", \"pattern\": \"^[^/@]+:[0-9]{1,5}$\"}",
+               "{\"type\": \"string\", \"pattern\": \"^[^/@]+:[0-9]{1,5}$|[$]\"}",
      .doc = "in place of \"server\": who knows where the master is: [\"10.0.0.1:26379\"]"},
     {.name = "master",
      .type = MEMBER_TEXT,

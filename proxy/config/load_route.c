@@ -221,7 +221,8 @@ static const struct member members[] = {
      .type = MEMBER_OWN,
      .read = load_key_template,
      .schema = "\"type\": \"string\", \"minLength\": 1",
-     .doc = "the readable key itself: \"{query.model}:{query.country}\"; {!x} is secret"},
+     .doc = "the readable key itself: \"{query.model}:{query.country}\"; {!x} is secret; "
+            "[:semester:{query.semester}] is left out where there is no value"},
     {.name = "params",
      .type = MEMBER_OWN,
      .read = load_params,
@@ -255,6 +256,7 @@ static const struct member members[] = {
      .doc = "query parameters that change no answer; a final * stands for any rest"},
     {.name = "strict",
      .type = MEMBER_OWN,
+     .may_be_literal = true,
      .read = read_strict,
      .fallback = "forward",
      .schema = "\"enum\": [\"forward\", \"reject\", \"drop\", true, false]",
@@ -297,6 +299,7 @@ static const struct member members[] = {
             "answer is stored when it comes"},
     {.name = "refresh_ahead",
      .type = MEMBER_OWN,
+     .may_be_literal = true,
      .read = load_refresh_ahead,
      .schema = "\"oneOf\": [{\"type\": \"boolean\"}, {\"type\": \"number\", \"minimum\": 0, "
                "\"maximum\": 100}]",
@@ -522,6 +525,7 @@ static void read_route(struct reading *r, const struct json *j, struct route *ro
     if (route->identity == IDENTITY_NONE)
         route->fresh.share_authorized = route->share_cookies = true;
     finish_params(r, j, route);
+    route->hides_target = route_hides_target(route);
     if (c->upstream_count > 1 && !MEMBER(j, "upstream") && !MEMBER(root, "default_upstream"))
         reading_fail(r, j,
                      "there are several upstreams: name one by \"upstream\", or set "

@@ -37,10 +37,14 @@ static bool read_piece(struct reading *r, const struct json *j, const struct rou
         t->has_response = true;
         return read_response_piece(r, j, name, piece);
     }
+    bool is_secret = name.len && name.p[0] == '!';
+    if (is_secret)
+        name = span_of(name.p + 1, name.len - 1);
     if (!load_param(r, j, route, name, &piece->param))
         return false;
     enum param_source s = piece->param.source;
     piece->kind = PIECE_REQUEST;
+    piece->param.secret |= is_secret;
     t->has_request = true;
     t->needs_body |= s == PARAM_JSON || s == PARAM_FORM;
     for (unsigned i = 0; i < route->param_count; i++) /* what is secret in the key is so here */

@@ -72,6 +72,7 @@ static void read_many(struct reading *r, const struct json *j, void *into)
 static const struct member members[] = {
     {.name = "tls",
      .type = MEMBER_OWN,
+     .may_be_literal = true,
      .read = load_upstream_tls,
      .schema = "\"oneOf\": [{\"type\": \"boolean\"}, {\"$ref\": \"#/definitions/upstream_tls\"}]",
      .doc = "the servers speak TLS: true, or how it is spoken; so does a server \"https://...\""},

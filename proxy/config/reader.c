@@ -53,6 +53,16 @@ struct span reading_place(struct reading *r, const struct json *j)
     return reading_copy(r, span_str(e.where));
 }
 
+/* What the environment told is not to be seen in the file. */
+static void say_source(struct span from, struct err *e)
+{
+    struct quoted q;
+    size_t len = strlen(e->what);
+    bool is_text = memchr(from.p, '$', from.len) != NULL;
+    snprintf(e->what + len, sizeof(e->what) - len, " (told by %s%s of the environment)",
+             is_text ? "" : "$", quote(from, &q));
+}
+
 static void note(struct reading *r, const struct json *j, const char *fmt, va_list args)
 {
     struct err *e = insert(r, j->offset);
@@ -61,6 +71,8 @@ static void note(struct reading *r, const struct json *j, const char *fmt, va_li
     e->code = ERR_CONFIG;
     format_place(r, j, e->where, sizeof(e->where));
     vsnprintf(e->what, sizeof(e->what), fmt, args);
+    if (j->from.len)
+        say_source(j->from, e);
 }
 
 void reading_fail(struct reading *r, const struct json *j, const char *fmt, ...)
@@ -212,6 +224,11 @@ static void read_choice(struct reading *r, const struct json *j, const struct me
 
 static void read_member(struct reading *r, const struct json *j, const struct member *m, char *into)
 {
+    struct json literal;
+    bool may_be_literal = m->type == MEMBER_UINT || m->type == MEMBER_U64 ||
+                          m->type == MEMBER_BOOL || m->may_be_literal;
+    if (may_be_literal && environment_literal(j, &literal))
+        j = &literal;
     switch (m->type) {
     case MEMBER_DURATION:
         read_duration(r, j, m, (void *)(into + m->offset));

@@ -2,12 +2,13 @@
  *
  *   key            NAME[:METHOD]:label=value:label=1,2:absent[:@host]
  *   no key         NAME[:METHOD]:/canonical/path?:name=value[:body=SHA-256][:@host]
- *   key_template   as the template says, then \x1f NAME[:METHOD][:@host]
+ *   key_template   as the template says, then \x1f NAME[:METHOD][:[1, or 0, for each [ ]][:@host]
  *
  * Injective by construction: each value is written with none of the bytes that part the key (see
  * route_param.c), a route has a fixed row of labels, and a template's parameters have a byte
  * between them that no value holds. Two routes never share a key, for names differ and have no
- * ':'; the readable form of a template's key ends at \x1f, which no other key holds. METHOD
+ * ':'; the readable form of a template's key ends at \x1f, which no other key holds; behind it
+ * stands which of the template's optional parts are there. METHOD
  * stands there where the route takes methods that may not share an answer, and is none for GET
  * and HEAD. A JSON body without "key" enters as SHA-256 of its canonical form: nobody can make
  * two bodies with one digest. */
@@ -71,17 +72,36 @@ static void add_list(const struct key_build *k)
     }
 }
 
+/* True: the part is there. */
+static bool add_piece(const struct key_build *k, const struct key_piece *piece)
+{
+    size_t len = k->key->len;
+    buf_add_span(k->key, piece->literal);
+    if (piece->param < 0 || param_add_values(k, &k->route->params[piece->param], "") > 0)
+        return true;
+    if (piece->is_optional)
+        k->key->len = len;
+    else
+        buf_add_str(k->key, "%-"); /* absent: no value is written so */
+    return false;
+}
+
 static void add_template(const struct key_build *k)
 {
+    char present[ROUTE_PARAMS_MAX];
+    unsigned optional = 0;
     for (unsigned i = 0; i < k->route->piece_count; i++) {
-        const struct key_piece *piece = &k->route->pieces[i];
-        buf_add_span(k->key, piece->literal);
-        if (piece->param >= 0 && param_add_values(k, &k->route->params[piece->param], "") == 0)
-            buf_add_str(k->key, "%-"); /* absent: no value is written so */
+        bool is_there = add_piece(k, &k->route->pieces[i]);
+        if (k->route->pieces[i].is_optional)
+            present[optional++] = is_there ? '1' : '0';
     }
     buf_add_char(k->key, '\x1f');
     buf_add_span(k->key, k->route->name);
     add_method(k);
+    if (optional) {
+        buf_add_str(k->key, ":[");
+        buf_add(k->key, present, optional);
+    }
 }
 
 /* Whose answer it is. In a template's key this stands behind \x1f: no part of what people see. */

@@ -53,7 +53,7 @@ static bool capture(struct route_captures *captures, struct span name, struct sp
     return true;
 }
 
-static bool matches_path(const struct route *r, struct span path, struct route_captures *captures)
+bool route_takes_path(const struct route *r, struct span path, struct route_captures *captures)
 {
     captures->count = 0;
     if (path.len == 0 || path.p[0] != '/') /* "*" of OPTIONS */
@@ -73,11 +73,16 @@ static bool matches_path(const struct route *r, struct span path, struct route_c
     return rest.p == NULL;
 }
 
+bool route_takes(const struct route *r, const struct head *h, struct route_captures *ret_captures)
+{
+    return takes_method(r, h) && route_takes_path(r, h->path, ret_captures);
+}
+
 const struct route *route_match(const struct route *routes, unsigned count, const struct head *h,
                                 struct route_captures *ret_captures)
 {
     for (unsigned i = 0; i + 1 < count; i++)
-        if (takes_method(&routes[i], h) && matches_path(&routes[i], h->path, ret_captures))
+        if (route_takes(&routes[i], h, ret_captures))
             return &routes[i];
     ret_captures->count = 0;
     return &routes[count - 1];

@@ -13,19 +13,24 @@ static const struct {
     {"duration", "\"type\": \"string\", \"pattern\": \"^[0-9]+(ms|s|m|h|d)$\""},
     {"size", "\"oneOf\": [{\"type\": \"string\", \"pattern\": \"" SIZE_PATTERN "\"}, "
              "{\"type\": \"integer\", \"minimum\": 0}]"},
-    {"address", "\"type\": \"string\", \"pattern\": \":[0-9]{1,5}$\""},
+    {"env", "\"description\": \"in place of any value: that of an environment variable\", "
+            "\"type\": \"object\", \"required\": [\"env\"], \"additionalProperties\": false, "
+            "\"properties\": {\"env\": {\"type\": \"string\", \"pattern\": "
+            "\"^[A-Za-z_][A-Za-z0-9_]*$\"}, \"default\": {\"description\": \"the value where it is "
+            "unset or empty; null: the member is left out; without it: an error\"}}"},
+    {"address", "\"type\": \"string\", \"pattern\": \":[0-9]{1,5}$|[$]\""},
     {"listener", "\"oneOf\": [{\"$ref\": \"#/definitions/address\"}, "
                  "{\"$ref\": \"#/definitions/listen\"}]"},
-    {"server", "\"type\": \"string\", \"pattern\": \"^(https?://)?[^/]+:[0-9]{1,5}/?$\""},
+    {"server", "\"type\": \"string\", \"pattern\": \"^(https?://)?[^/]+:[0-9]{1,5}/?$|[$]\""},
     {"networks", "\"type\": \"array\", \"maxItems\": 32, \"items\": {\"type\": \"string\", "
                  "\"pattern\": \"^[0-9A-Fa-f.:]+(/[0-9]{1,3})?$\"}"},
     {"param", "\"type\": \"string\", \"pattern\": \"" PARAM_PATTERN "\""},
     {"identity", "\"oneOf\": [{\"$ref\": \"#/definitions/param\"}, "
                  "{\"$ref\": \"#/definitions/jwt\"}]"},
     {"secret", "\"oneOf\": [{\"type\": \"string\", \"minLength\": 1}, " ONE_OF_FILE(
-                   "file") ", " ONE_OF_FILE("env") ", " ONE_OF_FILE("credential") "]"},
+                   "file") ", " ONE_OF_FILE("credential") "]"},
     {"redis_server", "\"type\": \"string\", \"pattern\": "
-                     "\"^([^/@]+:[0-9]{1,5}|rediss?://[^/@]+(/[0-9]{0,5})?)$\""},
+                     "\"^([^/@]+:[0-9]{1,5}|rediss?://[^/@]+(/[0-9]{0,5})?)$|[$]\""},
 };
 
 static const struct {
@@ -48,12 +53,49 @@ static const struct {
     {"ttl_rule", &object_ttl_rule},
     {"stale_if_error", &object_stale_if_error},
     {"warm", &object_warm},
+    {"alias", &object_alias},
     {"listen", &object_listen},
     {"tls", &object_tls},
     {"certificate", &object_certificate},
     {"upstream_tls", &object_upstream_tls},
     {"redis", &object_redis},
 };
+
+/* Wherever a value may stand, {"env": NAME} may, too. */
+#define OR_ENV "\"anyOf\": [{\"$ref\": \"#/definitions/env\"}, {"
+
+/* The length of the object that begins <s>. */
+static size_t object_len(struct span s)
+{
+    unsigned depth = 0;
+    bool is_string = false;
+    for (size_t i = 0; i < s.len; i++) {
+        char c = s.p[i];
+        if (c == '"')
+            is_string = !is_string; /* the schemas hold no quote within a string */
+        else if (!is_string && c == '{')
+            depth++;
+        else if (!is_string && c == '}' && --depth == 0)
+            return i + 1;
+    }
+    return s.len;
+}
+
+/* Copies a schema that was written by hand, with OR_ENV for the elements of its arrays. */
+static void add_schema(struct span s, struct buf *out)
+{
+    struct span items = SPAN_LIT("\"items\": {");
+    for (const char *at; (at = memmem(s.p, s.len, items.p, items.len)) != NULL;) {
+        const char *open = at + items.len - 1;
+        size_t len = object_len(span_of(open, (size_t)(s.p + s.len - open)));
+        buf_add_span(out, span_of(s.p, (size_t)(open - s.p)));
+        buf_add_str(out, "{" OR_ENV);
+        add_schema(span_of(open + 1, len - 2), out);
+        buf_add_str(out, "}]}");
+        s = span_of(open + len, (size_t)(s.p + s.len - open) - len);
+    }
+    buf_add_span(out, s);
+}
 
 static void add_words(const struct member *m, struct buf *out)
 {
@@ -89,7 +131,7 @@ static void add_type(const struct member *m, struct buf *out)
         add_words(m, out);
         return;
     case MEMBER_OWN:
-        buf_add_str(out, m->schema);
+        add_schema(span_str(m->schema), out);
         return;
     }
 }
@@ -105,22 +147,17 @@ static void add_default(const struct member *m, struct buf *out)
         json_string_format(span_str(m->fallback), out);
 }
 
-/* In draft 7 what stands beside a $ref is passed over, so the reference goes into an allOf. */
 static void add_member(const struct member *m, struct buf *out)
 {
-    struct buf type;
-    char block[1024];
-    buf_init_fixed(&type, block, sizeof(block));
-    add_type(m, &type);
-    out->failed |= type.failed;
+    bool may_be_env = !span_starts_with(span_str(m->name), SPAN_LIT("$profiles")) &&
+                      !span_starts_with(span_str(m->name), SPAN_LIT("$schema"));
     buf_add_fmt(out, "\"%s\": {\"description\": ", m->name);
     json_string_format(span_str(m->doc), out);
     if (m->fallback)
         add_default(m, out);
-    bool is_ref = span_starts_with(buf_span(&type), SPAN_LIT("\"$ref\""));
-    buf_add_str(out, is_ref ? ", \"allOf\": [{" : ", ");
-    buf_add_span(out, buf_span(&type));
-    buf_add_str(out, is_ref ? "}]}" : "}");
+    buf_add_str(out, may_be_env ? ", " OR_ENV : ", ");
+    add_type(m, out);
+    buf_add_str(out, may_be_env ? "}]}" : "}");
 }
 
 static void add_object(const struct object *o, struct buf *out)
@@ -154,14 +191,32 @@ static void add_choice(const struct object *o, struct buf *out)
         buf_add_str(out, ", \"not\": {\"required\": [\"key\", \"key_template\"]}");
 }
 
+/* Of the members that it may have, only the names: they hold what differs. */
+static void add_profile(struct buf *out)
+{
+    const char *comma = "";
+    buf_add_str(out, "\"profile\": {\"type\": \"object\", \"propertyNames\": {\"enum\": [");
+    for (unsigned i = 0; i < object_root.count; i++) {
+        if (object_root.members[i].name[0] == '$')
+            continue;
+        buf_add_fmt(out, "%s\"%s\"", comma, object_root.members[i].name);
+        comma = ", ";
+    }
+    buf_add_str(out, "]}}, ");
+}
+
 void config_schema_format(struct buf *out)
 {
     buf_add_str(out, "{\"$schema\": \"http://json-schema.org/draft-07/schema#\", "
                      "\"title\": \"larder's configuration\", ");
     add_object(&object_root, out);
     buf_add_str(out, ", \"definitions\": {");
-    for (unsigned i = 0; i < array_len(texts); i++)
-        buf_add_fmt(out, "\"%s\": {%s}, ", texts[i].name, texts[i].schema);
+    for (unsigned i = 0; i < array_len(texts); i++) {
+        buf_add_fmt(out, "\"%s\": {", texts[i].name);
+        add_schema(span_str(texts[i].schema), out);
+        buf_add_str(out, "}, ");
+    }
+    add_profile(out);
     for (unsigned i = 0; i < array_len(objects); i++) {
         buf_add_fmt(out, "%s\"%s\": {", i ? ", " : "", objects[i].name);
         add_object(objects[i].object, out);

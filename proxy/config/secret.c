@@ -1,6 +1,6 @@
-/* Texts that should not stand in the config itself, but in a file, in the environment, or among
- * what systemd hands over. Only a regular file is read, so that a pipe or
- * a device named by mistake cannot hold the start up. */
+/* Texts that should not stand in the config itself, but in a file, or among what systemd hands
+ * over; those of the environment are in their place already. Only a regular file is read, so that a
+ * pipe or a device named by mistake cannot hold the start up. */
 #include "config-internal.h"
 
 #include <larder/base/file.h>
@@ -40,18 +40,6 @@ static struct span read_file(struct reading *r, const struct json *j, struct spa
     return reading_copy(r, buf_span(&text));
 }
 
-static struct span read_env(struct reading *r, const struct json *j)
-{
-    struct quoted q;
-    struct span name = reading_copy(r, j->text);
-    const char *value = name.len ? getenv(name.p) : NULL;
-    if (value && *value)
-        return reading_copy(r, span_str(value));
-    reading_fail(r, j, "the environment has no %s; set it, or use {\"file\": \"/path\"}",
-                 quote(j->text, &q));
-    return span_of("", 0);
-}
-
 /* As systemd hands them over: a file of that name in a directory of the unit's own. */
 static struct span read_credential(struct reading *r, const struct json *j)
 {
@@ -88,8 +76,6 @@ struct span reading_secret(struct reading *r, const struct json *j)
         return reading_copy(r, j->text);
     if (j->type == JSON_OBJECT && is_text && span_eq(only->name, SPAN_LIT("file")))
         return read_file(r, only, reading_copy(r, only->text));
-    if (j->type == JSON_OBJECT && is_text && span_eq(only->name, SPAN_LIT("env")))
-        return read_env(r, only);
     if (j->type == JSON_OBJECT && is_text && span_eq(only->name, SPAN_LIT("credential")))
         return read_credential(r, only);
     reading_fail(r, j,

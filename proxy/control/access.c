@@ -83,6 +83,7 @@ void access_audit(const struct call *c, const char *what)
 {
     struct span by = c->token       ? c->token->name
                      : c->is_socket ? SPAN_LIT("socket")
+                     : c->is_open   ? SPAN_LIT("anybody")
                                     : SPAN_LIT("network");
     struct span done = buf_span(&c->audit);
     if (done.len > 800)

@@ -332,34 +332,54 @@ static void sum_stored(const struct shared *s, struct span label, struct span va
     }
 }
 
-/* <text>: "organization_id=123" as counted, or a tag. */
-static bool write_value(struct call *c, struct span text, struct span label, struct span value)
+bool stats_read_value(struct call *c, struct span label, struct span value,
+                      struct value_figures *ret)
 {
     const struct shared *s = c->control->shared;
-    uint16_t number = values_lookup(s->values, text);
-    uint64_t entries = 0, bytes = 0;
-    struct value_counters sum;
-    struct json_writer w;
+    *ret = (struct value_figures){.is_tag = !label.p};
+    buf_init_fixed(&ret->text, ret->block, sizeof(ret->block));
+    if (ret->is_tag) {
+        buf_add_span(&ret->text, value);
+    } else {
+        key_add_value(&ret->text, label);
+        buf_add_char(&ret->text, '=');
+        key_add_value(&ret->text, value);
+    }
+    struct span text = buf_span(&ret->text);
     if (!access_may_name(c, text))
-        return call_fail(c, 403, "forbidden", "the token is bound to other tags and values");
-    sum_value(s, number, &sum);
-    if (!number)
-        memset(&sum, 0, sizeof(sum)); /* number 0 is the sum of all that found no place */
-    if (label.p)
-        sum_stored(s, label, value, &entries, &bytes);
+        return !call_fail(c, 403, "forbidden", "the token is bound to other tags and values");
+    uint16_t number = ret->text.failed ? 0 : values_lookup(s->values, text);
+    ret->is_counted = number != 0; /* number 0 is the sum of all that found no place */
+    if (ret->is_counted)
+        sum_value(s, number, &ret->sum);
+    if (ret->is_tag)
+        store_tag_stats(s->store, tag_of(text), &ret->entries, &ret->bytes);
     else
-        store_tag_stats(s->store, tag_of(text), &entries, &bytes);
+        sum_stored(s, label, value, &ret->entries, &ret->bytes);
+    return true;
+}
+
+void stats_write_value(struct call *c, const struct value_figures *v)
+{
+    struct json_writer w;
     json_writer_init(&w, &c->reply);
     json_write_object(&w, NULL);
-    json_write_span(&w, label.p ? "value" : "tag", text);
-    json_write_bool(&w, "counted", number != 0);
-#define X(name, unused) json_write_u64(&w, #name, sum.name);
+    json_write_span(&w, v->is_tag ? "tag" : "value", buf_span(&v->text));
+    json_write_bool(&w, "counted", v->is_counted);
+#define X(name, unused) json_write_u64(&w, #name, v->sum.name);
     VALUE_COUNTERS(X)
 #undef X
-    write_ratio(&w, sum.hits + sum.stale, sum.misses);
-    json_write_u64(&w, "entries", entries);
-    json_write_u64(&w, "bytes", bytes);
+    write_ratio(&w, v->sum.hits + v->sum.stale, v->sum.misses);
+    json_write_u64(&w, "entries", v->entries);
+    json_write_u64(&w, "bytes", v->bytes);
     json_write_object_end(&w);
+}
+
+static bool write_value(struct call *c, struct span label, struct span value)
+{
+    struct value_figures v;
+    if (stats_read_value(c, label, value, &v))
+        stats_write_value(c, &v);
     return true;
 }
 
@@ -374,26 +394,22 @@ static bool is_label(const struct shared *s, struct span name)
 /* ?tag=... or ?label=value; *ret_found tells whether one of them is there. */
 static bool stats_of_value(struct call *c, bool *ret_found)
 {
-    char tag_block[1100], name_block[256], value_block[1100], text_block[3000];
-    struct buf tag, name, value, text;
+    char tag_block[1100], name_block[256], value_block[1100];
+    struct buf tag, name, value;
     struct span raw_name, raw_value, rest = c->query;
     buf_init_fixed(&tag, tag_block, sizeof(tag_block));
     struct span tag_text = call_query(c, "tag", &tag);
     *ret_found = true;
     if (tag_text.p)
-        return write_value(c, tag_text, span_of(NULL, 0), span_of(NULL, 0));
+        return write_value(c, span_of(NULL, 0), tag_text);
     while (uri_query_next(&rest, &raw_name, &raw_value)) {
         buf_init_fixed(&name, name_block, sizeof(name_block));
         buf_init_fixed(&value, value_block, sizeof(value_block));
-        buf_init_fixed(&text, text_block, sizeof(text_block));
         uri_decode(raw_name, true, &name);
         uri_decode(raw_value, true, &value);
         if (!is_label(c->control->shared, buf_span(&name)))
             continue;
-        key_add_value(&text, buf_span(&name));
-        buf_add_char(&text, '=');
-        key_add_value(&text, buf_span(&value));
-        return write_value(c, buf_span(&text), buf_span(&name), buf_span(&value));
+        return write_value(c, buf_span(&name), buf_span(&value));
     }
     *ret_found = false;
     return true;

@@ -24,7 +24,7 @@ static struct job *make_job(struct call *c, const struct json *root, struct err 
     if (!name)
         return job_from_spec(c->control, root, "on demand", c, err);
     if (!access_is_bound(c))
-        return schedule_run(c->control, name->text, err);
+        return schedule_job(c->control, name->text, err);
     err_set(err, ERR_DENIED, "job", "the token is bound");
     return NULL;
 }
@@ -53,11 +53,6 @@ bool api_warm(struct call *c)
     if (!j)
         return refuse(c, &err);
     buf_add_fmt(&c->audit, "%s, %u requests", j->id, j->count);
-    if (json_member(json_root(doc), SPAN_LIT("job"))) { /* it has begun already */
-        c->status = 202;
-        write_job(c, j);
-        return true;
-    }
     j->wants_bodies = wants_bodies;
     if (wants_wait) {
         j->waiting = c;

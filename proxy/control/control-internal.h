@@ -4,6 +4,7 @@
  * dispatch.c      which handler a call goes to
  * access.c        who may make it: tokens, scopes, networks; the audit's line
  * repeat.c        idempotency keys
+ * alias*.c        old control paths, by canonical calls: alias-internal.h
  * selector.c      what an invalidation names
  * window.c        figures of the last minute and hour
  * job.c           warm jobs: their life; job_spec.c: what they fetch; job_run.c: fetching it
@@ -69,8 +70,11 @@ struct call {
     struct buf body;
     uint8_t peer_addr[16];
     char peer[48];
-    bool is_main;   /* the gate's loop is the main one */
-    bool is_socket; /* it came by the Unix socket, whose file's permissions let it */
+    bool is_main;            /* the gate's loop is the main one */
+    bool is_socket;          /* it came by the Unix socket, whose file's permissions let it */
+    bool is_public;          /* it came by a public listener */
+    bool is_trusted, is_tls; /* its peer is believed; it came by TLS */
+    bool is_open;            /* nobody was asked who he is */
     bool is_sent;
     const struct token_config *token; /* who calls; NULL: from an allowed network */
     struct span argument;             /* of the path: a job's id, a route's name */
@@ -81,8 +85,14 @@ struct call {
     char location[64]; /* of a job that was made */
     bool is_replayed;
     struct buf reply;
-    struct buf audit;     /* what was done, for the audit's line */
+    struct buf fields; /* further ones of the answer, each with CRLF */
+    struct buf passed; /* an app's status line and fields, in place of larder's own; empty: none */
+    struct buf audit;  /* what was done, for the audit's line */
     const char *audit_as; /* what kind of call it was, for the same */
+    /* a part of another call, whose head it shares: it is handed back, not answered */
+    void (*on_done)(struct call *part);
+    void *on_done_arg;
+    bool is_part;
     /* a stream of events */
     struct list in_stream;
     _Atomic bool is_gone;
@@ -98,6 +108,10 @@ void call_done(struct call *c);
 /* The same for a handler that has returned false: audited, and kept for a repetition. */
 void call_finish(struct call *c);
 void dispatch(struct call *c);
+
+/* A call in the name of <whole>, for the same head and token; NULL: no memory. */
+struct call *call_part_new(struct call *whole, const char *path);
+void call_part_free(struct call *part); /* NULL is fine */
 
 /* Sends one event; after the last the call is gone. A client that has left is known by is_gone. */
 void call_send_event(struct call *c, const char *name, struct span data, bool is_last);
@@ -232,11 +246,30 @@ struct schedule *schedule_new(struct control *c);
 void schedule_free(struct schedule *s);
 void schedule_start(struct schedule *s);
 void schedule_on_invalidation(struct schedule *s);
-struct job *schedule_run(struct control *c, struct span name, struct err *err); /* by name */
+/* The config's job of that name, not started; NULL: <err> says why. */
+struct job *schedule_job(struct control *c, struct span name, struct err *err);
 
 /* api_stats.c, api_stats_redis.c; <scratch> is overwritten. Nothing where there is no Redis. */
 void stats_write_times(struct json_writer *w, const char *name, const struct hist *h);
 void stats_write_redis(struct json_writer *w, const struct shared *s, struct hist *scratch);
+
+/* Figures of one value of a parameter, or (label.p == NULL) of one tag. */
+struct value_figures {
+    struct value_counters sum;
+    uint64_t entries, bytes;
+    bool is_tag, is_counted;
+    struct buf text; /* "organization_id=1", or the tag */
+    char block[3000];
+};
+/* False after call_fail(): the token may not name it. */
+bool stats_read_value(struct call *c, struct span label, struct span value,
+                      struct value_figures *ret);
+void stats_write_value(struct call *c, const struct value_figures *v);
+
+/* alias.c */
+bool alias_takes(const struct shared *s, const struct head *h); /* any thread */
+bool alias_handle(struct call *c);
+void aliases_warn(const struct config *c); /* of those that are open to anybody */
 
 bool api_invalidate(struct call *c);
 bool api_purge(struct call *c);

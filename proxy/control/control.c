@@ -17,9 +17,48 @@ static void call_free(struct call *c)
     buf_fini(&c->text);
     buf_fini(&c->body);
     buf_fini(&c->reply);
+    buf_fini(&c->fields);
+    buf_fini(&c->passed);
     buf_fini(&c->audit);
-    free(c->head);
+    if (!c->is_part)
+        free(c->head);
     free(c);
+}
+
+static void init_buffers(struct call *c)
+{
+    buf_init(&c->text, 1024 * 1024);
+    buf_init(&c->body, CALL_BODY_MAX + 1);
+    buf_init(&c->reply, REPLY_MAX);
+    buf_init(&c->fields, 4096);
+    buf_init(&c->passed, 1024 * 1024);
+    buf_init(&c->audit, 2048);
+}
+
+struct call *call_part_new(struct call *whole, const char *path)
+{
+    struct call *c = calloc(1, sizeof(*c));
+    if (!c)
+        return NULL;
+    list_init(&c->in_stream);
+    init_buffers(c);
+    c->is_part = true;
+    c->control = whole->control;
+    c->head = whole->head;
+    c->method = METHOD_POST;
+    c->status = 200;
+    c->token = whole->token;
+    c->is_open = whole->is_open;
+    memcpy(c->peer_addr, whole->peer_addr, sizeof(c->peer_addr));
+    memcpy(c->peer, whole->peer, sizeof(c->peer));
+    snprintf(c->path, sizeof(c->path), "%s", path);
+    return c;
+}
+
+void call_part_free(struct call *part)
+{
+    if (part)
+        call_free(part);
 }
 
 bool call_fail(struct call *c, unsigned status, const char *type, const char *fmt, ...)
@@ -48,6 +87,31 @@ static void format_fields(const struct call *c, struct buf *fields)
         buf_add_fmt(fields, "Location: %s\r\n", c->location);
     if (c->is_replayed)
         buf_add_str(fields, "Idempotency-Replayed: true\r\n");
+    buf_add_span(fields, buf_span(&c->fields));
+}
+
+/* The head that came from elsewhere, with framing of this connection's own. */
+static void write_passed(struct call *c, bool close)
+{
+    char out_block[128];
+    struct buf out;
+    buf_init_fixed(&out, out_block, sizeof(out_block));
+    gate_write(c->gate, c->passed.p, c->passed.len);
+    gate_write(c->gate, c->fields.p, c->fields.len);
+    if (status_has_body(c->status, METHOD_GET))
+        buf_add_fmt(&out, "Content-Length: %zu\r\n", c->reply.len);
+    buf_add_str(&out, close ? "Connection: close\r\n\r\n" : "\r\n");
+    gate_write(c->gate, out.p, out.len);
+    if (c->method != METHOD_HEAD && status_has_body(c->status, METHOD_GET))
+        gate_write(c->gate, c->reply.p, c->reply.len);
+}
+
+static void check_reply(struct call *c)
+{
+    if (c->reply.no_memory || c->fields.no_memory || c->passed.no_memory)
+        (void)call_fail_nomem(c);
+    else if (c->reply.failed || c->fields.failed || c->passed.failed)
+        (void)call_fail(c, 503, "overloaded", "the answer is too large");
 }
 
 static void write_reply(struct call *c)
@@ -55,16 +119,19 @@ static void write_reply(struct call *c)
     struct gate *g = c->gate;
     bool close = gate_must_close(g);
     bool is_head = c->method == METHOD_HEAD;
-    char fields_block[256], out_block[4096]; /* a problem and the fields fit */
+    char fields_block[5120], out_block[8192]; /* a problem and the fields fit */
     struct buf fields, out;
     buf_init_fixed(&out, out_block, sizeof(out_block));
     buf_init_fixed(&fields, fields_block, sizeof(fields_block));
-    if (!c->problem)
+    if (!c->problem && !c->passed.len)
         buf_add_char(&c->reply, '\n');
-    if (c->reply.no_memory)
-        (void)call_fail_nomem(c);
-    else if (c->reply.failed)
-        (void)call_fail(c, 503, "overloaded", "the answer is too large");
+    check_reply(c);
+    if (c->passed.len && !c->problem) {
+        write_passed(c, close);
+        c->gate = NULL;
+        gate_finish(g, close);
+        return;
+    }
     format_fields(c, &fields);
     if (c->problem) {
         struct problem p = {.status = c->status,
@@ -97,6 +164,10 @@ static void on_reply(struct letter *l)
 
 void call_done(struct call *c)
 {
+    if (c->on_done) {
+        c->on_done(c);
+        return;
+    }
     if (c->is_main) {
         on_reply(&c->letter);
         return;
@@ -260,11 +331,10 @@ static struct call *call_new(struct control *control, struct gate *g, struct mai
     c->home = mailbox;
     c->is_main = mailbox == loop_mailbox(control->loop);
     c->is_socket = gate_is_local(g);
+    c->is_public = !gate_is_control(g);
+    c->is_tls = gate_is_tls(g);
     c->gate = g;
-    buf_init(&c->text, 1024 * 1024);
-    buf_init(&c->body, CALL_BODY_MAX + 1);
-    buf_init(&c->reply, REPLY_MAX);
-    buf_init(&c->audit, 2048);
+    init_buffers(c);
     if (!copy_head(c, g)) {
         call_free(c);
         return NULL;
@@ -273,6 +343,8 @@ static struct call *call_new(struct control *control, struct gate *g, struct mai
     c->query = c->head->query;
     snprintf(c->path, sizeof(c->path), "%.*s", SPAN_ARG(c->head->path));
     memcpy(c->peer_addr, gate_peer_addr(g), 16);
+    const struct config *config = control->shared->config;
+    c->is_trusted = cidr_contains(config->trusted, config->trusted_count, c->peer_addr);
     snprintf(c->peer, sizeof(c->peer), "%.*s", SPAN_ARG(gate_peer(g)));
     return c;
 }
@@ -291,11 +363,18 @@ void control_on_request(void *control, struct gate *g, const struct head *h,
     on_body(c);
 }
 
-bool control_is_control(const struct head *h)
+static bool is_route(const struct head *h)
 {
     return h->method == METHOD_PURGE || span_starts_with(h->path, SPAN_LIT("/api/cache/")) ||
            span_eq(h->path, SPAN_LIT("/health/live")) ||
            span_eq(h->path, SPAN_LIT("/health/ready"));
+}
+
+bool control_takes(const void *control, const struct head *h)
+{
+    const struct shared *s = ((const struct control *)control)->shared;
+    return (s->config->alias_count && alias_takes(s, h)) ||
+           (s->config->control.mount && is_route(h));
 }
 
 static enum gate_verdict on_head(void *arg, struct gate *g, const struct head *h)
@@ -385,8 +464,10 @@ void control_set_ready(struct control *c, bool is_ready)
 {
     bool has_started = is_ready && !c->is_ready;
     c->is_ready = is_ready;
-    if (has_started)
-        schedule_start(c->schedule);
+    if (!has_started)
+        return;
+    aliases_warn(c->shared->config);
+    schedule_start(c->schedule);
 }
 
 void control_drain(struct control *c)

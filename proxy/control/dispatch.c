@@ -82,6 +82,8 @@ static const struct row *find_row(struct call *c)
 
 static bool handle(struct call *c)
 {
+    if (c->is_public && alias_takes(c->control->shared, c->head))
+        return alias_handle(c);
     const struct row *row = find_row(c);
     if (!row)
         return true;

@@ -48,8 +48,9 @@ static bool knows_label(const struct route *r, struct span label)
     return route_param(r, label) != NULL;
 }
 
+/* <is_part>: what the route does not have is left out. */
 static struct job_source *read_params(struct control *c, const struct route *r,
-                                      const struct json *params, struct err *err)
+                                      const struct json *params, bool is_part, struct err *err)
 {
     struct job_source *s = calloc(1, sizeof(*s));
     if (!s) {
@@ -60,6 +61,8 @@ static struct job_source *read_params(struct control *c, const struct route *r,
     buf_init(&s->item.answer, JOB_BODY_MAX);
     for (const struct json *j = params ? params->first : NULL; j; j = j->next) {
         bool is_good = s->param_count < PARAMS_MAX;
+        if (is_part && !knows_label(r, j->name))
+            continue;
         if (!is_good)
             (void)spec_fail(err, "at most %d parameters", PARAMS_MAX);
         else if (!knows_label(r, j->name))
@@ -219,7 +222,7 @@ static bool read_route(struct job *j, const struct json *root, const struct call
                          CUT(name->text));
     if (params && params->type != JSON_OBJECT)
         return spec_fail(err, "\"params\" must be an object");
-    j->source = read_params(j->control, r, params, err);
+    j->source = read_params(j->control, r, params, call && call->is_part, err);
     if (!j->source)
         return false;
     if (call && access_is_bound(call)) {

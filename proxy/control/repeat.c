@@ -52,7 +52,7 @@ void repeats_free(struct repeats *r)
 static bool digests(const struct call *c, uint8_t key[32], uint8_t body[32])
 {
     const struct field *f = head_field_named(c->head, SPAN_LIT("Idempotency-Key"));
-    if (!f || !f->value.len)
+    if (!f || !f->value.len || c->is_part)
         return false;
     cleanup(buf_fini) struct buf text;
     buf_init(&text, 64 * 1024);

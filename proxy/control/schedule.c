@@ -35,7 +35,7 @@ static int64_t next_clock(const struct warm_config *w, int64_t now)
     return next;
 }
 
-static struct job *start_job(struct control *c, const struct warm_config *w, struct err *err)
+static struct job *make_job(struct control *c, const struct warm_config *w, struct err *err)
 {
     enum { DEPTH = 8 };
     cleanup(json_doc_freep) struct json_doc *doc = NULL;
@@ -43,10 +43,7 @@ static struct job *start_job(struct control *c, const struct warm_config *w, str
         err_set(err, ERR_NOMEM, "job", "out of memory");
         return NULL;
     }
-    struct job *j = job_from_spec(c, json_root(doc), w->name.p, NULL, err);
-    if (j)
-        job_start(j);
-    return j;
+    return job_from_spec(c, json_root(doc), w->name.p, NULL, err);
 }
 
 /* Not beside itself: while its last job runs it is not started again. */
@@ -56,11 +53,13 @@ static void start_planned(struct schedule *s, struct planned *p)
     struct job *last = p->last[0] ? job_find(s->control, span_str(p->last)) : NULL;
     if (last && (last->state == JOB_RUNNING || last->state == JOB_QUEUED))
         return;
-    struct job *j = start_job(s->control, p->config, &err);
-    if (j)
-        memcpy(p->last, j->id, sizeof(p->last));
-    else
+    struct job *j = make_job(s->control, p->config, &err);
+    if (!j) {
         log_warn("warm \"" SPAN_FMT "\": %s", SPAN_ARG(p->config->name), err.what);
+        return;
+    }
+    memcpy(p->last, j->id, sizeof(p->last));
+    job_start(j);
 }
 
 static bool is_due(mono_ms *at, mono_ms now)
@@ -143,11 +142,11 @@ void schedule_on_invalidation(struct schedule *s)
             s->planned[i].invalidation_at = mono_now_ms() + AFTER_INVALIDATION_MS;
 }
 
-struct job *schedule_run(struct control *c, struct span name, struct err *err)
+struct job *schedule_job(struct control *c, struct span name, struct err *err)
 {
     for (unsigned i = 0; i < c->shared->config->warm_count; i++)
         if (span_eq(c->shared->config->warms[i].name, name))
-            return start_job(c, &c->shared->config->warms[i], err);
+            return make_job(c, &c->shared->config->warms[i], err);
     err_set(err, ERR_NOT_FOUND, "job", "the config has no warm job \"%.*s\"", CUT(name));
     return NULL;
 }

@@ -77,6 +77,8 @@ static bool apply_params(struct call *c, const struct route *r, const struct jso
     for (const struct json *j = params->first; j; j = j->next) {
         const struct param *param = route_param(r, j->name);
         struct span value;
+        if (!param && c->is_part)
+            continue; /* an alias names one for many routes: rather more goes than less */
         if (!param)
             return fail_param(c, r, j);
         if (!value_of(c, j, &value))
@@ -94,7 +96,10 @@ static bool apply_params(struct call *c, const struct route *r, const struct jso
     }
     if (!is_own)
         return refuse_bound(c);
-    purge_route_values(p, r, values, n);
+    if (n)
+        purge_route_values(p, r, values, n);
+    else
+        purge_route(p, r);
     return true;
 }
 

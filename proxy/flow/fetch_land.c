@@ -127,37 +127,28 @@ static bool is_refetchable(const struct fetch *f)
     return f->request->method == METHOD_GET && !has_secret && r->identity_count == 0;
 }
 
-static bool has_secret_target(const struct route *r)
-{
-    for (unsigned i = 0; i < r->param_count + r->identity_count; i++)
-        if (r->params[i].secret &&
-            (r->params[i].source == PARAM_QUERY || r->params[i].source == PARAM_PATH))
-            return true;
-    return false;
-}
-
 static struct entry *make_entry(struct fetch *f, const struct cache_key *key, struct span body,
                                 const struct judged *judged, mono_ms now)
 {
     struct span no_span = span_of(NULL, 0);
-    struct entry_parts parts = {
-        .route = f->l.route->index,
-        .key = key,
-        .tags = judged->tags,
-        .tag_count = judged->tag_count,
-        .tag_text = buf_span(&judged->tag_text),
-        .began = flight_began(f->flight),
-        /* RFC 9111 section 4.2.3: an answer ages while its body comes */
-        .stored_mono_ms = f->l.route->fresh.is_http ? f->head_mono_ms : now,
-        .known_mono_ms = route_known_ms(f->l.route, f->asked_mono_ms),
-        .fetch_us = f->wait_us,
-        .body = body,
-        .target = has_secret_target(f->l.route) ? no_span : f->request->target,
-        .host = f->request->host,
-        .is_for_any_origin = f->l.route->cors_ignored || vary_allows_any_origin(f->response),
-        .is_refetchable = is_refetchable(f),
-        .value_count = judged->value_count,
-        .value = judged->value};
+    struct entry_parts parts = {.route = f->l.route->index,
+                                .key = key,
+                                .tags = judged->tags,
+                                .tag_count = judged->tag_count,
+                                .tag_text = buf_span(&judged->tag_text),
+                                .began = flight_began(f->flight),
+                                /* RFC 9111 section 4.2.3: an answer ages while its body comes */
+                                .stored_mono_ms = f->l.route->fresh.is_http ? f->head_mono_ms : now,
+                                .known_mono_ms = route_known_ms(f->l.route, f->asked_mono_ms),
+                                .fetch_us = f->wait_us,
+                                .body = body,
+                                .target = f->l.route->hides_target ? no_span : f->request->target,
+                                .host = f->request->host,
+                                .is_for_any_origin =
+                                    f->l.route->cors_ignored || vary_allows_any_origin(f->response),
+                                .is_refetchable = is_refetchable(f),
+                                .value_count = judged->value_count,
+                                .value = judged->value};
     bool has_cookies = f->l.route->fresh.set_cookie == SET_COOKIE_STORE;
     entry_parts_set_freshness(&parts, &f->fresh);
     parts.lifetime_ms = judged->lifetime_ms;

@@ -165,6 +165,7 @@ struct forward {
     bool is_upgrade;     /* it may be answered 101 */
     bool is_part;        /* ... but for Range: a part is fetched as such */
     bool is_warm;        /* a warm job's own: its scheme is believed */
+    bool is_for_alias;   /* an alias's own: what it says of its client is believed, and is all */
     bool is_looked_into; /* its body: only encodings that can be unpacked are asked for */
     const struct entry *validate; /* ask whether this still holds; NULL: no */
     bool body_chunked, has_body;

@@ -97,14 +97,16 @@ static bool wants_body(const struct flow *f)
     return is_post && (r->needs_body || !r->has_key);
 }
 
-/* A warm job's request carries larder's own word for it. */
+/* A warm job's request carries larder's own word for it; so does one that an alias makes of its
+ * client's, which is a client's like any other but for what it says of him. */
 static void look_for_warm(struct flow *f)
 {
     const struct field *field = head_field(f->head, FIELD_LARDER_WARM);
     struct span rest, token = span_of(f->w->shared->warm_token, 32);
     if (!field || !secret_eq(span_split(field->value, ';', &rest), token))
         return;
-    f->is_warm = true;
+    f->is_for_alias = rest.p && span_eq(span_trim(rest), SPAN_LIT("alias"));
+    f->is_warm = !f->is_for_alias;
     f->wants_new = rest.p && span_eq(span_trim(rest), SPAN_LIT("refresh"));
 }
 
@@ -201,11 +203,11 @@ static enum flow_state step_read_body(struct flow *f)
     return FLOW_PASS;
 }
 
-/* A warm job says for whom it asks. */
+/* Larder's own requests say for whom they ask. */
 static bool flow_is_https(const struct flow *f)
 {
     const struct field *proto = head_field(f->head, FIELD_X_FORWARDED_PROTO);
-    if (f->is_warm && proto)
+    if ((f->is_warm || f->is_for_alias) && proto)
         return span_eq(proto->value, SPAN_LIT("https"));
     return lookup_is_https(f->w->config, f->head, f->gate);
 }

@@ -66,6 +66,7 @@ struct flow {
     bool is_stored, is_stale;
     bool is_whole_stale;     /* stale is not what is fetched, but the whole of which a part is */
     bool is_part;            /* a range of something that is not stored whole is fetched */
+    bool is_for_alias;       /* an alias asks in its client's name */
     bool is_warm, wants_new; /* a warm job's request; it wants a new answer */
     struct entry *entry, *vary;
     struct entry *stale; /* what may be served if the upstream fails */

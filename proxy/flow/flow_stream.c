@@ -102,6 +102,7 @@ bool flow_start_fetch(struct flow *f, struct flight *flight)
                               .is_fetch = flight != NULL,
                               .is_part = f->is_part,
                               .is_warm = f->is_warm,
+                              .is_for_alias = f->is_for_alias,
                               .is_looked_into = f->w->shared->plans[f->l.route->index] != NULL,
                               .is_upgrade = is_upgrade,
                               .body_chunked = is_chunked,

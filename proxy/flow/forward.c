@@ -47,24 +47,30 @@ static void add_field(struct buf *out, const char *name, struct span value)
     buf_add_str(out, "\r\n");
 }
 
-/* X-Forwarded-*: a trusted peer's are continued, anybody else's are overwritten. */
-static void add_forwarded(const struct head *h, const struct gate *g, bool is_trusted, bool is_warm,
-                          struct buf *out)
+/* X-Forwarded-*: a trusted peer's are continued, anybody else's are overwritten. What an alias asks
+ * for says already who its client is. */
+static void add_forwarded(const struct forward *f, bool is_trusted, struct buf *out)
 {
+    const struct head *h = f->head;
+    bool is_believed = is_trusted || f->is_for_alias, is_first = true;
     buf_add_str(out, "X-Forwarded-For: ");
-    for (unsigned i = 0; is_trusted && i < h->field_count; i++) {
+    for (unsigned i = 0; is_believed && i < h->field_count; i++) {
         if (h->fields[i].id != FIELD_X_FORWARDED_FOR || h->fields[i].value.len == 0)
             continue;
+        buf_add_str(out, is_first ? "" : ", ");
         buf_add_span(out, h->fields[i].value);
-        buf_add_str(out, ", ");
+        is_first = false;
     }
-    buf_add_span(out, gate_peer(g));
+    if (!f->is_for_alias || is_first) {
+        buf_add_str(out, is_first ? "" : ", ");
+        buf_add_span(out, gate_peer(f->gate));
+    }
     buf_add_str(out, "\r\n");
     const struct field *proto =
-        is_trusted || is_warm ? head_field(h, FIELD_X_FORWARDED_PROTO) : NULL;
-    struct span ours = gate_is_tls(g) ? SPAN_LIT("https") : SPAN_LIT("http");
+        is_believed || f->is_warm ? head_field(h, FIELD_X_FORWARDED_PROTO) : NULL;
+    struct span ours = gate_is_tls(f->gate) ? SPAN_LIT("https") : SPAN_LIT("http");
     add_field(out, "X-Forwarded-Proto", proto ? proto->value : ours);
-    const struct field *host = is_trusted ? head_field(h, FIELD_X_FORWARDED_HOST) : NULL;
+    const struct field *host = is_believed ? head_field(h, FIELD_X_FORWARDED_HOST) : NULL;
     struct span name = host ? host->value : h->host;
     if (name.len)
         add_field(out, "X-Forwarded-Host", name);
@@ -215,7 +221,7 @@ void forward_head_format(const struct forward *f, struct buf *out)
         add_accept_encoding(f, out);
     if (f->validate)
         add_conditions(f->validate, out);
-    add_forwarded(h, f->gate, is_trusted, f->is_warm, out);
+    add_forwarded(f, is_trusted, out);
     add_via(h, out);
     add_field(out, "X-Request-Id", f->id);
     if (f->is_upgrade)

@@ -34,15 +34,18 @@ struct answered {
 static void log_hit(struct worker *w, const struct gate *g, const struct head *h,
                     const struct answered *a, mono_ms now)
 {
+    char block[512];
+    struct buf target;
     uint64_t us = mono_now_us() - gate_started_us(g);
     struct route_counters *c = &w->routes[a->l->route->index];
     count_it(w, a->l, a->e, a->is_stale, us);
     if (a->status == 304)
         count(&c->not_modified);
     count_add(&c->body_bytes, a->body_bytes);
+    buf_init_fixed(&target, block, sizeof(block));
     struct access_record r = {.time_unix_ms = unix_now_ms(),
                               .method = h->method_text,
-                              .target = h->target,
+                              .target = route_shown_target(a->l->route, h, &target),
                               .client = gate_peer(g),
                               .route = a->l->route->name,
                               .key = cache_key_readable(&a->e->key),
@@ -107,7 +110,7 @@ enum gate_verdict hit_on_head(void *arg, struct gate *g, const struct head *h)
     l.route = route_match(w->config->routes, w->config->route_count, h, &l.captures);
     if (lookup_may_share(w->shared, l.route, h) != REASON_NONE || head_field(h, FIELD_LARDER_WARM))
         return GATE_TAKE;
-    if (w->shared->is_control && w->shared->is_control(h))
+    if (w->shared->is_control && w->shared->is_control(w->shared->control, h))
         return GATE_TAKE;
     if (lookup_is_cut_off(w, l.route))
         return GATE_TAKE;

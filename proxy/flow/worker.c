@@ -68,7 +68,7 @@ static void on_request(void *arg, struct gate *g, const struct head *h)
 {
     struct worker *w = arg;
     struct shared *s = w->shared;
-    if (s->is_control && s->is_control(h))
+    if (s->is_control && s->is_control(s->control, h))
         s->on_control(s->control, g, h, loop_mailbox(w->loop));
     else
         flow_start(w, g, h);

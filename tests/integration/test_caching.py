@@ -83,6 +83,35 @@ def test_post_answers_are_keyed_by_body_members_and_secrets_stay_secret(larder_f
         assert "hunter2-secret" not in text
 
 
+def test_a_secret_of_the_target_stands_in_no_log(larder_factory, flask_app):
+    """A token in the query or in the path is a secret as one in the body is."""
+    query = {"name": "query", "match": "GET /api/courses", "ttl": "1h",
+             "key": ["query.semester", {"param": "query.token", "secret": True}]}
+    path = {"name": "path", "match": "GET /echo/{token}", "ttl": "1h",
+            "key": [{"param": "path.token", "secret": True}]}
+    larder = larder_factory(config(flask_app, query, path, log={"level": "debug"}))
+    for _ in range(2):
+        larder.request("GET", "/api/courses?semester=2&t%6fken=hunter2-secret&other=1")
+        larder.request("GET", "/echo/hunter2-secret")
+    larder.request("GET", "/status/200?other=1")
+    lines = larder.access_lines(5)
+    assert sorted(line["url.original"] for line in lines) == [
+        "/api/courses?***", "/api/courses?***", "/echo/***", "/echo/***", "/status/200?other=1"]
+    assert sum(line["larder.outcome"] == "hit" for line in lines) == 2
+    assert "hunter2-secret" not in json.dumps([lines, larder.whole_log()])
+
+
+def test_a_count_of_entries_is_one_of_answers(larder_factory, flask_app):
+    """What is remembered of an answer that may not be stored is no entry, and takes none's place."""
+    larder = larder_factory(config(flask_app, {"name": "all", "match": "GET /*", "ttl": "1h",
+                                               "max_entries": 1}))
+    larder.request("GET", "/api/courses")
+    for path in ("/private", "/no-store", "/set-cookie"):
+        larder.request("GET", path)
+    assert larder.counter("routes.all.entries") == larder.counter("cache.entries") == 1
+    assert "hit" in larder.request("GET", "/api/courses").headers["Cache-Status"]
+
+
 def test_key_template_gives_the_readable_key(larder_factory, flask_app):
     route = {"name": "assess", "match": "GET /api/courses", "ttl": "1h",
              "key_template": "{query.model}:{query.country}:{query.sector}"}

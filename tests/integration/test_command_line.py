@@ -40,7 +40,14 @@ def test_the_example_fits_the_schema_and_the_schema_refuses_what_larder_refuses(
     text = (ROOT / "conf/larder.example.json").read_text()
     example = json.loads(re.sub(r"(?m)(^|\s)//.*$", "", text))
     jsonschema.validate(example, schema)
-    for member, value in (("workers", 0), ("drain_timeout", "10 min"), ("wrkers", 1)):
+    env = {"env": "X", "default": 1}
+    for member, value in (("workers", env), ("listen", ["${HOST:-127.0.0.1}:$PORT", env]),
+                          ("$profile", env), ("limits", {"methods": [env]}),
+                          ("upstreams", {"a": {"server": "$HOST:1", "max": env}})):
+        jsonschema.validate(dict(example, **{member: value}), schema)
+    for member, value in (("workers", 0), ("drain_timeout", "10 min"), ("wrkers", 1),
+                          ("workers", {"env": "X", "defualt": 1}), ("workers", {"env": "A-B"}),
+                          ("$profiles", {"a": {"lisen": ":1"}}), ("$profiles", {"a": 1})):
         assert list(jsonschema.Draft7Validator(schema).iter_errors(dict(example, **{member: value})))
 
 

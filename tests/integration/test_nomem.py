@@ -63,6 +63,12 @@ REDIS = {"secret": "0123456789abcdef", "upstreams": {"app": {"server": "127.0.0.
          "routes": [{"name": "a", "match": "GET /a", "ttl": "1m", "shared": "full"}]}
 
 
+PROFILES = {"$profile": {"env": "LARDER_TEST_PROFILE", "default": "small"},
+            "$profiles": {"small": {"workers": {"env": "LARDER_TEST_WORKERS"}, "log": {"access": None}}},
+            "upstreams": {"app": {"server": "${LARDER_TEST_HOST:-app}:$LARDER_TEST_WORKERS"}},
+            "secret": {"env": "LARDER_TEST_SECRET", "default": "0123456789abcdef"}}
+
+
 @pytest.fixture
 def redis():
     server = RedisServer()
@@ -77,13 +83,13 @@ def shared(c, redis):
                 routes=[dict(r, **more) if "ttl" in r else r for r in c["routes"]])
 
 
-@pytest.mark.parametrize("given, least", [("example", 100), ("redis", 20)])
+@pytest.mark.parametrize("given, least", [("example", 100), ("redis", 20), ("profiles", 10)])
 def test_a_config_is_tested_whole_or_the_want_of_memory_is_told(orders, given, least, tmp_path):
     example = str(ROOT / "conf/larder.example.json")
-    if given == "redis":
+    if given != "example":
         example = tmp_path / "larder.json"
-        example.write_text(json.dumps(REDIS))
-    environment = dict(orders.environment, UBSAN_OPTIONS="halt_on_error=1")
+        example.write_text(json.dumps(REDIS if given == "redis" else PROFILES))
+    environment = dict(orders.environment, UBSAN_OPTIONS="halt_on_error=1", LARDER_TEST_WORKERS="2")
     for at in range(1, 1000):
         orders.set(at=at)
         run = subprocess.run([PROGRAM, "-t", "-c", example], capture_output=True, text=True,

@@ -26,6 +26,7 @@ struct json {
     enum json_type type;
     struct span name;          /* as a member: its name; else empty */
     struct span text;          /* of a string or number */
+    struct span from;          /* what told the text in place of the source; empty: nothing did */
     struct json *first, *next; /* first child; next sibling */
     struct json *parent;       /* NULL at the root */
     size_t count;              /* children */
@@ -58,7 +59,24 @@ void json_path_format(const struct json *j, struct buf *out);
 /* Canonical form: members sorted by name, no white space, number texts kept. Equal documents (but
  * for order and space) give equal bytes. */
 void json_canonical_format(const struct json *j, struct buf *out);
+/* The same with the members in their own order. */
+void json_format(const struct json *j, struct buf *out);
 const char *json_type_name(enum json_type t);
+
+/* Changes: <j> and all that is moved belong to one document. Places stay those of the text. */
+
+struct json *json_edit(struct json_doc *doc); /* the root, to be changed */
+struct json *json_edit_member(struct json *j, struct span name);
+void json_remove(struct json *j); /* takes it out of its parent; the root stays */
+/* <j> becomes what <value>, which is in no other use, was; it keeps its name and its parent. */
+void json_replace(struct json *j, struct json *value);
+/* <j> becomes a string with a copy of <text>, which <from> told. ERR_NOMEM: as it was. */
+must_check enum err_code json_set_text(struct json_doc *doc, struct json *j, struct span text,
+                                       struct span from);
+/* RFC 7396: <target> becomes what <patch> makes of it; <patch> is used up. An object for which
+ * is_whole() holds is one value like a string, and no object of members. */
+void json_merge_patch(struct json *target, struct json *patch,
+                      bool (*is_whole)(const struct json *j));
 
 /* Writer: knows where commas go; strings are escaped, invalid UTF-8 becomes U+FFFD. */
 struct json_writer {

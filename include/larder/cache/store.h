@@ -17,7 +17,7 @@
 struct store;
 
 struct store_limits {
-    uint64_t max_bytes, max_entries; /* 0: no limit */
+    uint64_t max_bytes, max_entries; /* 0: no limit; entries: answers, markers beside them */
 };
 
 enum { STORE_ROUTES_MAX = 1024 };
@@ -177,7 +177,7 @@ bool store_sweep(struct store *s, mono_ms now);
 unsigned store_expire(struct store *s, mono_ms now, unsigned max);
 
 struct store_stats {
-    uint64_t entries, bytes;                                                /* now */
+    uint64_t entries, bytes; /* now: answers; bytes of answers and markers */
     uint64_t inserted, evicted, expired, invalidated, too_large, overtaken; /* since the start */
 };
 void store_stats_read(struct store *s, struct store_stats *ret_all,

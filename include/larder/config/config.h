@@ -138,18 +138,22 @@ struct warm_config {
     const struct wallclock *clocks[UNTIL_MAX];
 };
 
+struct alias_config;
 struct config_block;
 struct config_object;
 
 struct config {
     struct config_block *blocks;   /* all memory that it owns */
     struct config_object *objects; /* and all else */
+    struct span profile;           /* of "$profiles", whose values these are; empty: none */
     unsigned listen_count;
     struct listen_config listen[CONFIG_LISTEN_MAX];
     unsigned workers; /* resolved: at least 1 */
     struct control_config control;
     unsigned warm_count;
     struct warm_config *warms;
+    unsigned alias_count;
+    struct alias_config *aliases; /* in the order in which they are tried: alias.h */
     struct span state_dir; /* where the hottest keys are kept for the next start; empty: nowhere */
     struct span warm_dir;  /* files with values for warm jobs stand here; empty: none may be read */
     unsigned upstream_count;
@@ -189,15 +193,19 @@ struct config {
     uint64_t drain_timeout_ms;
 };
 
-/* Reads and checks <path>. On any error *ret_config is untouched, and errs[0..*ret_errs) tell all
- * that was found (at most <max>), each with file:line:col and JSON path in `where`, in the
- * order of the file. */
-must_check enum err_code config_load(const char *path, struct config **ret_config, struct err *errs,
-                                     unsigned max, unsigned *ret_errs);
-/* The same from text; <name> stands for the file in messages. */
+/* Reads and checks <path> under <profile>; NULL: the one that the file chooses, or none. On any
+ * error *ret_config is untouched, and errs[0..*ret_errs) tell all that was found (at most <max>),
+ * each with file:line:col and JSON path in `where`, in the order of the file. */
+must_check enum err_code config_load(const char *path, const char *profile,
+                                     struct config **ret_config, struct err *errs, unsigned max,
+                                     unsigned *ret_errs);
+/* The same from text; <name> stands for the file in messages. The profile is that of "$profile". */
 must_check enum err_code config_parse(struct span text, const char *name,
                                       struct config **ret_config, struct err *errs, unsigned max,
                                       unsigned *ret_errs);
+must_check enum err_code config_parse_profile(struct span text, const char *name,
+                                              const char *profile, struct config **ret_config,
+                                              struct err *errs, unsigned max, unsigned *ret_errs);
 void config_free(struct config *c);
 void config_freep(struct config **c);
 

@@ -56,9 +56,10 @@ struct param {
     const struct jwt_key *jwt;
 };
 
-struct key_piece {       /* of a key template such as "{query.model}:{query.country}" */
+struct key_piece {       /* of a key template such as "rooms:{query.org}[:block:{query.block}]" */
     struct span literal; /* before the parameter; may be empty */
-    int param;           /* index, or -1 at the end */
+    int param;           /* index, or -1: a text alone */
+    bool is_optional;    /* in [ ]: without a value the text is left out, too */
 };
 
 struct path_segment {
@@ -122,6 +123,7 @@ struct route {
     bool cors_ignored;          /* "cors": "ignore" */
     bool request_cc_ignored;    /* "request_cache_control": "ignore" */
     bool share_cookies;         /* "cookies": "share": requests with cookies are answered alike */
+    bool hides_target;          /* route_hides_target(), asked once */
     unsigned upstream;          /* index in config */
     unsigned method_count;
     struct span methods[ROUTE_METHODS_MAX];
@@ -189,6 +191,10 @@ struct route_captures {
 const struct route *route_match(const struct route *routes, unsigned count, const struct head *h,
                                 struct route_captures *ret_captures);
 
+/* Does <r> take the method and the path? Then *ret_captures is filled. */
+bool route_takes(const struct route *r, const struct head *h, struct route_captures *ret_captures);
+bool route_takes_path(const struct route *r, struct span path, struct route_captures *ret_captures);
+
 struct route_request {
     const struct head *head;
     const struct route_captures *captures;
@@ -223,6 +229,12 @@ enum credential {
 };
 unsigned route_open_credentials(const struct route *r, const struct head *h);
 bool field_is_credential(const struct field *f);
+
+/* Does the target of a request hold what is secret in the key? */
+bool route_hides_target(const struct route *r);
+/* The target as logs may show it: without values where it hides some. <r>: NULL before it is known;
+ * <block>: empty, used where it has to be written anew. */
+struct span route_shown_target(const struct route *r, const struct head *h, struct buf *block);
 
 /* A canonical form of <value>, as its declaration says; false (and <out> as it was): not of its
  * type. */

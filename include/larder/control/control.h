@@ -30,8 +30,9 @@ void control_drain(struct control *c);
 void control_stop(struct control *c);
 void control_free(struct control *c);
 
-/* For struct shared: is this a control route's path? */
-bool control_is_control(const struct head *h);
+/* For struct shared: is this, on a public listener, a control route's request, or an alias's? Any
+ * thread; allocates nothing. */
+bool control_takes(const void *control, const struct head *h);
 void control_on_request(void *control, struct gate *g, const struct head *h,
                         struct mailbox *mailbox);
 

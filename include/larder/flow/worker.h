@@ -45,9 +45,10 @@ struct shared {
     unsigned worker_count;
     mono_ms started_mono_ms;
     int64_t started_unix_ms;
-    /* A request for a control route that is mounted on the public listeners: the callee takes it
-     * as a gate's on_request does. In the worker's thread, <mailbox> is the worker's. */
-    bool (*is_control)(const struct head *h);
+    /* A request for a control route that is mounted on the public listeners, or for an alias: the
+     * callee takes it as a gate's on_request does. In the worker's thread, <mailbox> is the
+     * worker's. NULL: there are none. */
+    bool (*is_control)(const void *control, const struct head *h);
     void (*on_control)(void *control, struct gate *g, const struct head *h,
                        struct mailbox *mailbox);
     void *control;

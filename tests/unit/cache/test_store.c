@@ -413,6 +413,35 @@ static enum err_code land_marker(struct store *s, struct flight *f, mono_ms now)
     return rc;
 }
 
+static void land_marker_at(struct store *s, const char *text, mono_ms now)
+{
+    struct tag_set t = tags_of("route:a", text);
+    assert_int_equal(land_marker(s, begin(s, text, &t, now, NULL, STORE_LEAD).flight, now), ERR_OK);
+}
+
+static void markers_take_no_answers_place_until_they_are_many(void **state)
+{
+    (void)state;
+    struct store *s = make(0, 10);
+    struct store_stats all, routes[2];
+    char text[16];
+    for (int i = 0; i < 10; i++) {
+        snprintf(text, sizeof(text), "k%d", i);
+        put(s, text, 1000, 100000);
+    }
+    for (int i = 0; i < 30; i++) {
+        snprintf(text, sizeof(text), "m%d", i);
+        land_marker_at(s, text, 1000);
+    }
+    store_stats_read(s, &all, routes);
+    assert_int_equal(routes[0].entries, 10);
+    assert_int_equal(routes[0].evicted, 0);
+    land_marker_at(s, "one more", 1000);
+    store_stats_read(s, &all, routes);
+    assert_int_equal(routes[0].evicted, 1);
+    store_free(s);
+}
+
 static void behind_a_marker_everybody_flies_alone(void **state)
 {
     struct store *s = make(0, 0);
@@ -579,6 +608,7 @@ int main(void)
         cmocka_unit_test(stale_answers_have_their_windows),
         cmocka_unit_test(a_soft_invalidation_begins_the_windows),
         cmocka_unit_test(one_refresh_at_a_time_and_none_after_a_failure),
+        cmocka_unit_test(markers_take_no_answers_place_until_they_are_many),
         cmocka_unit_test(behind_a_marker_everybody_flies_alone),
         cmocka_unit_test(a_marker_does_not_replace_what_may_be_served_stale),
         cmocka_unit_test(many_matches_are_dead_at_once_and_swept_later),

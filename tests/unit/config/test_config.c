@@ -71,7 +71,8 @@ static void the_example_is_good(void **state)
     unsigned count = 0;
     struct config *c = NULL;
     (void)state;
-    enum err_code rc = config_load(LARDER_ROOT "/conf/larder.example.json", &c, errs, 8, &count);
+    enum err_code rc =
+        config_load(LARDER_ROOT "/conf/larder.example.json", NULL, &c, errs, 8, &count);
     if (rc)
         fail_msg("%s: %s", errs[0].where, errs[0].what);
     assert_int_equal(c->route_count, 9); /* and the implicit last one */

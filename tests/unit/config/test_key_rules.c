@@ -27,6 +27,8 @@ static int load(void **state)
         "\"org:{query.o}:{!json.pw}\"},"
         "{\"name\":\"u\",\"match\":\"GET /u\",\"ttl\":\"1h\",\"key_template\":"
         "\"{query.a}:{query.b}\"},"
+        "{\"name\":\"o\",\"match\":\"GET /o\",\"ttl\":\"1h\",\"key_template\":"
+        "\"o:{query.a}:x[:b:{query.b}][:{!query.c}]:{query.d}.\"},"
         "{\"name\":\"sq\",\"match\":\"GET /sq\",\"ttl\":\"1h\",\"key\":[\"query.a\"],"
         "\"ignore\":[\"utm_*\"],\"strict\":\"reject\"},"
         "{\"name\":\"sj\",\"match\":\"POST /sj\",\"ttl\":\"1h\",\"key\":[\"json.a.b\"],"
@@ -127,6 +129,10 @@ static void keys_read_as_their_routes_say(void **state)
         {"GET", "/t?o=1", "", NULL, "org:1:%-" US "t"},
         {"GET", "/t?o=", "", NULL, "org::%-" US "t"},
         {"POST", "/t?o=1", "", "{}", "org:1:%-" US "t:POST"},
+        {"GET", "/o?a=1&b=2&d=4", "", NULL, "o:1:x:b:2:4." US "o:[10"},
+        {"GET", "/o?a=1&d=4", "", NULL, "o:1:x:4." US "o:[00"},
+        {"GET", "/o?a=1&b=&d=4", "", NULL, "o:1:x:b::4." US "o:[10"},
+        {"GET", "/o?d=4", "", NULL, "o:%-:x:4." US "o:[00"},
     };
     (void)state;
     for (size_t i = 0; i < array_len(cases); i++) {
