@@ -4,7 +4,6 @@ import json
 from . import measure
 from .client import Connection, message
 from .rows import count_row, times_row
-from .sides import Pair
 
 JSON = {"Content-Type": "application/json"}
 NAME = "attendance"
@@ -25,16 +24,16 @@ def date_wise(pair, student):
     return found
 
 
-def claims(bench):
-    with Pair(NAME, bench, bench.claim_delay) as pair:
-        fresh = measure.in_turns(pair, [login(f"student-{n}") for n in range(bench.pick(2, 3))], rounds=3)
-        yield times_row(NAME, "login and attendance, first", "3–8 s", fresh)
-        again = measure.in_turns(pair, [login("student-0")] * bench.pick(400, 40), rounds=10)
-        yield times_row(NAME, "login and attendance, again", "50 ms", again)
-        requests = date_wise(pair, "student-0")
-        measure.in_turns(pair, [requests], rounds=1)
-        again = measure.in_turns(pair, [requests] * bench.pick(400, 40), rounds=10)
-        yield times_row(NAME, "lessons of a day, again", "50–100 ms", again)
+def claims(pair):
+    bench = pair.bench
+    fresh = measure.in_turns(pair, [login(f"student-{n}") for n in range(bench.pick(2, 3))], rounds=3)
+    yield times_row(NAME, "login and attendance, first", "3–8 s", fresh)
+    again = measure.in_turns(pair, [login("student-0")] * bench.pick(400, 40), rounds=10)
+    yield times_row(NAME, "login and attendance, again", "50 ms", again)
+    requests = date_wise(pair, "student-0")
+    measure.in_turns(pair, [requests], rounds=1)
+    again = measure.in_turns(pair, [requests] * bench.pick(400, 40), rounds=10)
+    yield times_row(NAME, "lessons of a day, again", "50–100 ms", again)
 
 
 def repeats(pair, at_once, total):
@@ -54,10 +53,10 @@ def repeats(pair, at_once, total):
                      "−75 %", pages)
 
 
-def loads(bench):
-    with Pair(NAME, bench, bench.delay) as pair:
-        yield repeats(pair, 1, bench.pick(50, 20))
-        yield repeats(pair, 40, bench.pick(400, 200))
-        again = measure.after_restart(pair, [login(f"student-{n}") for n in range(20)], "page")
-        yield count_row(NAME, "20 students again after the app's restart: pages loaded", "none given", again)
-        yield from measure.expiry_rows(pair, login("ann"), "page", "pages loaded (2 are one login)")
+def loads(pair):
+    bench = pair.bench
+    yield repeats(pair, 1, bench.pick(50, 20))
+    yield repeats(pair, 40, bench.pick(400, 200))
+    again = measure.after_restart(pair, [login(f"student-{n}") for n in range(20)], "page")
+    yield count_row(NAME, "20 students again after the app's restart: pages loaded", "none given", again)
+    yield from measure.expiry_rows(pair, login("ann"), "page", "pages loaded (2 are one login)")

@@ -136,6 +136,9 @@ def after_restart(pair, requests, work):
     for side in pair.sides:
         one_by_one(side, requests)
     pair.restart_apps()
+    made = {}
     for side in pair.sides:
+        side.work(work)
         one_by_one(side, requests)
-    return {side.name: side.work(work) for side in pair.sides}
+        made[side.name] = side.work(work)
+    return made

@@ -2,7 +2,6 @@
 from . import measure
 from .client import message
 from .rows import count_row, share_row, time_row, times_row
-from .sides import Pair
 
 NAME = "monitoring"
 SEVEN = ["/health", "/metrics/current", "/metrics/summary", "/alerts/active", "/performance/cache",
@@ -14,12 +13,12 @@ def get(path):
     return message("GET", path)
 
 
-def claims(bench):
-    with Pair(NAME, bench, bench.claim_delay) as pair:
-        fresh = measure.in_turns(pair, [get(f"/metrics/history?hours={n + 1}") for n in range(bench.pick(3, 3))], 3)
-        yield times_row(NAME, "metrics, first", "2066 ms", fresh)
-        again = measure.in_turns(pair, [get("/metrics/history?hours=1")] * bench.pick(400, 40), rounds=10)
-        yield times_row(NAME, "metrics, again", "40–50 ms", again)
+def claims(pair):
+    bench = pair.bench
+    fresh = measure.in_turns(pair, [get(f"/metrics/history?hours={n + 1}") for n in range(bench.pick(3, 3))], 3)
+    yield times_row(NAME, "metrics, first", "2066 ms", fresh)
+    again = measure.in_turns(pair, [get("/metrics/history?hours=1")] * bench.pick(400, 40), rounds=10)
+    yield times_row(NAME, "metrics, again", "40–50 ms", again)
 
 
 def polling(pair, dashboards, seconds):
@@ -51,10 +50,10 @@ def symbols(pair):
     return count_row(NAME, "60 symbols at the same time, 20 connections: errors", "fewer", errors)
 
 
-def loads(bench):
-    with Pair(NAME, bench, bench.delay) as pair:
-        yield from polling(pair, 10, bench.pick(12, 2))
-        yield symbols(pair)
-        again = measure.after_restart(pair, [get(f"/metrics/history?hours={n}") for n in range(1, 21)], "query")
-        yield count_row(NAME, "20 charts again after the app's restart: queries", "20", again)
-        yield from measure.expiry_rows(pair, get("/metrics/current"), "query", "queries")
+def loads(pair):
+    bench = pair.bench
+    yield from polling(pair, 10, bench.pick(12, 2))
+    yield symbols(pair)
+    again = measure.after_restart(pair, [get(f"/metrics/history?hours={n}") for n in range(1, 21)], "query")
+    yield count_row(NAME, "20 charts again after the app's restart: queries", "20", again)
+    yield from measure.expiry_rows(pair, get("/metrics/current"), "query", "queries")

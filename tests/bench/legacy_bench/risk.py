@@ -2,7 +2,6 @@
 from . import measure
 from .client import Connection, message
 from .rows import count_row, time_row, times_row
-from .sides import Pair
 
 NAME = "risk"
 
@@ -11,12 +10,12 @@ def assess(n, sector="C29"):
     return message("GET", f"/api/assess?model=oecd&country=C{n:03}&sector={sector}")
 
 
-def claims(bench):
-    with Pair(NAME, bench, bench.claim_delay) as pair:
-        fresh = measure.in_turns(pair, [assess(n) for n in range(bench.pick(2, 3))], rounds=3)
-        yield times_row(NAME, "an assessment, first", "6.936 s", fresh)
-        again = measure.in_turns(pair, [assess(0)] * bench.pick(400, 40), rounds=10)
-        yield times_row(NAME, "an assessment, again", "83 ms", again)
+def claims(pair):
+    bench = pair.bench
+    fresh = measure.in_turns(pair, [assess(n) for n in range(bench.pick(2, 3))], rounds=3)
+    yield times_row(NAME, "an assessment, first", "6.936 s", fresh)
+    again = measure.in_turns(pair, [assess(0)] * bench.pick(400, 40), rounds=10)
+    yield times_row(NAME, "an assessment, again", "83 ms", again)
 
 
 def batch(pair, at_once, sector):
@@ -48,25 +47,24 @@ def dashboard(pair):
     yield time_row(NAME, "dashboard of 10, second load", "0.83 s", second)
 
 
-def loads(bench):
-    with Pair(NAME, bench, bench.delay) as pair:
-        if not bench.is_quick:
-            yield from batch(pair, False, "C20")
-        yield from batch(pair, True, "C26")
-        yield from dashboard(pair)
-        again = measure.after_restart(pair, [assess(n, "A01") for n in range(20)], "assess")
-        yield count_row(NAME, "20 assessments again after the app's restart: computed", "20", again)
-        yield from measure.expiry_rows(pair, assess(1), "assess", "computed")
+def loads(pair):
+    bench = pair.bench
+    if not bench.is_quick:
+        yield from batch(pair, False, "C20")
+    yield from batch(pair, True, "C26")
+    yield from dashboard(pair)
+    again = measure.after_restart(pair, [assess(n, "A01") for n in range(20)], "assess")
+    yield count_row(NAME, "20 assessments again after the app's restart: computed", "20", again)
+    yield from measure.expiry_rows(pair, assess(1), "assess", "computed")
 
 
-def workers(bench):
-    with Pair(NAME, bench, bench.delay, workers=4) as pair:
-        keys, computed = [assess(n) for n in range(5)], {}
-        for side in pair.sides:
-            connections = [Connection(side.port) for _ in range(24)]
-            for key in keys:
-                for connection in connections:
-                    measure.must_be_200(connection.ask(key), key)
-            computed[side.name] = side.work("assess") / len(keys)
-        yield count_row(NAME, "gunicorn with 4 workers: computed for each key, one client after another", "none given",
-                        computed, "{:g}")
+def workers(pair):
+    keys, computed = [assess(n) for n in range(5)], {}
+    for side in pair.sides:
+        connections = [Connection(side.port) for _ in range(24)]
+        for key in keys:
+            for connection in connections:
+                measure.must_be_200(connection.ask(key), key)
+        computed[side.name] = side.work("assess") / len(keys)
+    yield count_row(NAME, "gunicorn with 4 workers: computed for each key, one client after another", "none given",
+                    computed, "{:g}")

@@ -9,6 +9,7 @@ SAME = 0.03  # times that differ by less are told as the same
 class Cell:
     number: float
     text: str
+    p95: float = 0
 
 
 @dataclasses.dataclass
@@ -24,25 +25,28 @@ class Row:
     def verdict(self):
         own, ours = self.cells["in-app"].number, self.cells["larder"].number
         if own == ours or self.is_time and abs(own - ours) <= SAME * max(own, ours):
-            return "same"
+            return "same" + self.tail
         better, ratio = (ours > own, ours / own if own else 0) if self.is_higher_better else (
             ours < own, own / ours if ours else 0)
-        if not better:
-            return f"**no**{', %.3g×' % ratio if ratio else ''}"
-        return f"yes{', %.3g×' % ratio if ratio else ''}"
+        return f"{'yes' if better else '**no**'}{', %.3g×' % ratio if ratio else ''}{self.tail}"
+
+    @property
+    def tail(self):
+        """A worse p95 is told, whatever the median."""
+        return "; p95 **no**" if self.cells["larder"].p95 > self.cells["in-app"].p95 * (1 + SAME) else ""
 
 
 def ms(value):
     return f"{value:.0f} ms" if value >= 100 else f"{value:.3g} ms"
 
 
-def p95(times):
-    return statistics.quantiles(times, n=20)[-1] if len(times) > 1 else times[0]
-
-
 def times_cell(times):
+    """With a p95, where there are enough for one."""
     middle = statistics.median(times)
-    return Cell(middle, f"{ms(middle)} (p95 {ms(p95(times))})")
+    if len(times) < 20:
+        return Cell(middle, ms(middle))
+    p95 = statistics.quantiles(times, n=20, method="inclusive")[-1]
+    return Cell(middle, f"{ms(middle)} (p95 {ms(p95)})", p95)
 
 
 def times_row(system, what, claimed, times):

@@ -32,7 +32,8 @@ class Server:
         self.module, self.workers, self.where = module, workers, where
         self.is_fastapi = system in FASTAPI and where == HERE
         self.work_path = pathlib.Path(directory) / f"{module}-{self.port}.work"
-        self.environment = {"LEGACY_SYSTEM": system, "LEGACY_WORK": str(self.work_path), **environment}
+        self.environment = {"LEGACY_SYSTEM": system, "LEGACY_WORK": str(self.work_path), "TIMETABLE_LOG": os.devnull,
+                            "SCHOOL_DB": f"{self.work_path}.sqlite3", **environment}
         self.process, self.seen = None, 0
 
     def command(self):
@@ -106,9 +107,7 @@ def known(value):
         if "env" in value and "default" in value:
             return value["default"]
         return {k: known(v) for k, v in value.items() if k not in (
-            "aliases", "rate_limits", "rate_limit", "$profiles", "$profile")}
-    if isinstance(value, str):
-        return value.replace("[:semester:{query.semester}]", "").replace("session:{!cookie.session}", "session")
+            "rate_limits", "rate_limit", "$profiles", "$profile")}
     return [known(v) for v in value] if isinstance(value, list) else value
 
 
@@ -124,9 +123,9 @@ def quiet(config):
 class Pair:
     """Both sides of one system. As a context it takes down what it started."""
 
-    def __init__(self, system, bench, delay, workers=1, redis=False, scratch=None):
-        self.system, self.bench, self.workers, self.delay = system, bench, workers, delay
-        self.with_redis, self.scratch, self.stack = redis, scratch, contextlib.ExitStack()
+    def __init__(self, system, bench, delay, workers=1, redis=False):
+        self.system, self.bench, self.delay, self.workers = system, bench, delay, workers
+        self.with_redis, self.stack = redis, contextlib.ExitStack()
 
     def __enter__(self):
         with self.stack:
@@ -145,13 +144,14 @@ class Pair:
         app = Server(module, self.system, self.bench.directory, self.workers, LEGACY_DELAY=str(self.delay),
                      **environment)
         self.stack.callback(app.stop)
-        return app.start()
+        return app
 
     def start(self):
-        own = self.server(f"{self.system}_cached", "in-app")
-        plain = self.server("plain", "larder")
-        self.sides = [Side("in-app", own.wait()), Side("larder", plain.wait())]
+        self.sides = [Side("in-app", self.server(f"{self.system}_cached", "in-app").start()),
+                      Side("larder", self.server("plain", "larder").start())]
         self.start_larder()
+        for side in self.sides:
+            side.app.wait()
 
     def config(self, ttl_s=None):
         config = legacy_config(self.system, self.upstream_ports())
@@ -181,14 +181,20 @@ class Pair:
             side.app.restart(**environment)
         for side in self.sides:
             side.app.wait()
-            side.app.work()
+
+    def revive_redis(self):
+        """Empty."""
+        for server in self.redis.values():
+            server.start()
+        larder = self.sides[1].larder
+        larder.wait_until(lambda: larder.stats()["redis"]["available"])
 
     def shorten(self, ttl_s):
         """Both sides keep answers for so long from now on, and have none."""
-        self.restart_apps(LEGACY_TTL=ttl_s)
         for server in self.redis.values():
             server.ask("FLUSHALL")
         self.start_larder(ttl_s)
+        self.restart_apps(LEGACY_TTL=ttl_s)
 
     def __exit__(self, *exception):
         return self.stack.__exit__(*exception)
