@@ -2,7 +2,7 @@
 import json
 
 from . import measure
-from .client import Connection, message
+from .client import message
 from .rows import count_row, times_row
 
 JSON = {"Content-Type": "application/json"}
@@ -18,9 +18,10 @@ def date_wise(pair, student):
     """The request of each side: the portal's session is another there."""
     found = {}
     for side in pair.sides:
-        answer = measure.must_be_200(Connection(side.port).ask(login(student)), login(student))
+        answer = measure.must_be_200(measure.ask_once(side.port, login(student)), login(student))
         token = json.loads(answer.body)["token"]
-        found[side.name] = message("GET", f"/dateWise?username={student}&date=today", {"Authorization": f"Bearer {token}"})
+        found[side.name] = message("GET", f"/dateWise?username={student}&date=today",
+                                   {"Authorization": f"Bearer {token}"})
     return found
 
 

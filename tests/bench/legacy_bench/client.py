@@ -1,12 +1,13 @@
 """Clients that cost little: one connection that waits, and a crowd of them in one thread, by epoll."""
 import collections
 import heapq
+import math
 import select
 import socket
 import time
 
 TIMEOUT_S = 60
-Answer = collections.namedtuple("Answer", "status head body ms sent")  # status 0: no answer; sent: seconds since the start
+Answer = collections.namedtuple("Answer", "status head body ms sent")  # status 0: none came; sent: in seconds
 
 
 def message(method, path, headers=None, body=b""):
@@ -103,10 +104,10 @@ class Crowd:
         member.socket.settimeout(TIMEOUT_S)
         self.poll.register(member.socket, select.EPOLLIN)
 
-    def run(self, plans):
+    def run(self, plans, until_s=math.inf):
         """<plans>: for each member pairs of when to send, in seconds from now, and a request. Who still waits sends
-        the next one when it has its answer. Returns pairs of request and answer."""
-        self.answers, self.due, self.busy = [], [], {}
+        the next one when it has its answer; after <until_s> nothing is sent any more. Returns the answers."""
+        self.answers, self.due, self.busy, self.until_s = [], [], {}, until_s
         self.began, cpu = time.perf_counter(), time.thread_time()
         for member, plan in zip(self.members, plans):
             member.plan = collections.deque(plan)
@@ -129,7 +130,8 @@ class Crowd:
         while self.due and self.due[0][0] <= self.now():
             member = self.members[heapq.heappop(self.due)[1]]
             member.tries, member.sent = 0, self.now()
-            self.send(member)
+            if member.sent <= self.until_s:
+                self.send(member)
 
     def send(self, member):
         member.reader = Reader()
@@ -179,9 +181,9 @@ class Crowd:
 
     def done(self, member, status):
         self.busy.pop(member.socket.fileno(), None)
-        request = member.plan.popleft()[1]
-        self.answers.append((request, Answer(status, member.reader.head, bytes(member.reader.data),
-                                             (self.now() - member.sent) * 1000, member.sent)))
+        member.plan.popleft()
+        self.answers.append(Answer(status, member.reader.head, bytes(member.reader.data),
+                                   (self.now() - member.sent) * 1000, member.sent))
         if status and member.reader.is_last:
             self.renew(member)
         self.queue(member)

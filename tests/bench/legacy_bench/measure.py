@@ -1,4 +1,5 @@
 """Loads that several systems have in common. Each asks both sides the same; what asks about times takes turns."""
+import math
 import random
 import time
 
@@ -66,46 +67,43 @@ def one_by_one(side, requests):
     return time.perf_counter() - began
 
 
-def crowd(pair, side, plans):
+def crowd(pair, side, plans, until_s=math.inf):
     """One connection for each plan: pairs of a time and a request."""
     people = Crowd(side.port, len(plans))
-    answers = people.run(plans)
+    answers = people.run(plans, until_s)
     pair.bench.client_cpu_s += people.cpu_s
     pair.bench.client_asked += people.asked
     people.close()
-    return [answer for _, answer in answers]
+    return answers
 
 
 def failed(answers):
     return sum(a.status != 200 for a in answers)
 
 
-def expiry(pair, request, work, ttl_s, think_s=0.5):
-    """A crowd asks for one key again and again while its lifetime ends once: how often it was computed then,
-    and the slowest answer."""
+def expiry(pair, request, work, ttl_s, think_s, after_s=0.6):
+    """A crowd asks for one key again and again while its lifetime ends once, until <after_s> later: how often it
+    was computed then, and the slowest answer."""
     computed, slowest = {}, {}
     for side in pair.sides:
         mine = own(request, side)
         filled = must_be_200(ask_once(side.port, mine), mine)
         left_s = ttl_s - (time.perf_counter() - filled.sent - filled.ms / 1000)
         side.work(work)
-        until = left_s + min(ttl_s * 0.6, 3)
-        plans = []
-        for _ in range(CROWD):
-            start = pair.bench.random.random() * think_s
-            plans.append([(start + i * think_s, mine) for i in range(int((until - start) / think_s))])
-        answers = crowd(pair, side, plans)
+        starts = [pair.bench.random.random() * think_s for _ in range(CROWD)]
+        plans = [[(start + i * think_s, mine) for i in range(int((ttl_s + after_s) / think_s) + 1)] for start in starts]
+        answers = crowd(pair, side, plans, left_s + after_s)
         if failed(answers):
             pair.bench.problems.append(f"{pair.system}, {side.name}: {failed(answers)} of {len(answers)} failed")
         computed[side.name], slowest[side.name] = side.work(work), max(a.ms for a in answers)
     return computed, slowest
 
 
-def expiry_rows(pair, request, work, unit):
-    """For both sides with a lifetime that can be waited for."""
-    ttl_s = pair.bench.pick(3, 1)
+def expiry_rows(pair, request, work, unit, think_s=0.5):
+    """For both sides with a lifetime that can be waited for; each client asks once in <think_s>."""
+    ttl_s = pair.bench.pick(4, 2)
     pair.shorten(ttl_s)
-    computed, slowest = expiry(pair, request() if callable(request) else request, work, ttl_s)
+    computed, slowest = expiry(pair, request() if callable(request) else request, work, ttl_s, think_s)
     what = f"{CROWD} clients while one answer's lifetime ends"
     yield count_row(pair.system, f"{what}: {unit}", "none given", computed)
     yield time_row(pair.system, f"{what}: slowest answer", "none given", slowest)
@@ -124,11 +122,11 @@ def redis_dies(pair, requests, work, seconds):
         answers = crowd(pair, side, [plan])
         failures[side.name], after[side.name] = failed(answers), [a.ms for a in answers]
         again[side.name] = side.work(work)
+    what = f"Redis killed, then {len(plan)} requests"
     yield times_row(pair.system, "before Redis is killed: time of a hit", "none given", before)
-    yield times_row(pair.system, f"Redis killed, then {len(plan)} requests: time of an answer", "none given", after)
-    yield count_row(pair.system, f"Redis killed, then {len(plan)} requests: failed", "0", failures)
-    yield count_row(pair.system, f"Redis killed, then {len(plan)} requests: {len(mine)} answers made again", "none given",
-                    again)
+    yield times_row(pair.system, f"{what}: time of an answer", "none given", after)
+    yield count_row(pair.system, f"{what}: failed", "0", failures)
+    yield count_row(pair.system, f"{what}: of {len(mine)} stored answers made again", "none given", again)
 
 
 def after_restart(pair, requests, work):

@@ -57,7 +57,7 @@ def pages(bench, cookies):
 def users(pair, count, seconds):
     bench, figures = pair.bench, {}
     for side in pair.sides:
-        plans = [[(bench.random.random() * 2 + i * seconds / 6, request) for i, request in enumerate(pages(bench, c))]
+        plans = [[((bench.random.random() + i) * seconds / 6, request) for i, request in enumerate(pages(bench, c))]
                  for c in sessions(side, count)]
         side.app.work()
         answers = measure.crowd(pair, side, plans)
@@ -80,5 +80,5 @@ def loads(pair):
     yield count_row(NAME, "4 classes again after the app's restart: read from the database", "0", again)
     yield from measure.redis_dies(pair, students(pair, CLASSES[4:]), "students", bench.pick(4, 1))
     pair.revive_redis()
-    yield from users(pair, bench.pick(500, 60), bench.pick(8, 2))
+    yield from users(pair, bench.pick(500, 20), bench.pick(9, 1))
     yield from measure.expiry_rows(pair, lambda: students(pair, CLASSES[:1])[0], "students", "read from the database")

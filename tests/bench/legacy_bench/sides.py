@@ -32,8 +32,8 @@ class Server:
         self.module, self.workers, self.where = module, workers, where
         self.is_fastapi = system in FASTAPI and where == HERE
         self.work_path = pathlib.Path(directory) / f"{module}-{self.port}.work"
-        self.environment = {"LEGACY_SYSTEM": system, "LEGACY_WORK": str(self.work_path), "TIMETABLE_LOG": os.devnull,
-                            "SCHOOL_DB": f"{self.work_path}.sqlite3", **environment}
+        self.environment = {"LEGACY_SYSTEM": system, "LEGACY_WORK": str(self.work_path), "TMPDIR": str(directory),
+                            "TIMETABLE_LOG": os.devnull, "SCHOOL_DB": f"{self.work_path}.sqlite3", **environment}
         self.process, self.seen = None, 0
 
     def command(self):
@@ -48,7 +48,7 @@ class Server:
         self.environment.update({k: str(v) for k, v in environment.items()})
         self.process = subprocess.Popen(
             [PYTHON, "-m", *self.command()], cwd=self.where, pass_fds=[self.listener.fileno()],
-            env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **self.environment})
+            start_new_session=True, env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **self.environment})
         return self
 
     def wait(self):
@@ -66,13 +66,9 @@ class Server:
         return self.start(**environment)
 
     def end(self):
-        """At once: asked kindly, both would wait for kept connections."""
-        self.process.send_signal(signal.SIGKILL if self.is_fastapi else signal.SIGQUIT)
-        try:
-            self.process.wait(10)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+        """At once, with its workers: asked kindly, both would wait for kept connections."""
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
 
     def stop(self):
         if self.process:
@@ -101,23 +97,18 @@ class Side:
         return self.app.work()[name]
 
 
-def known(value):
-    """Until the members are there."""
+def without(value, *names):
     if isinstance(value, dict):
-        if "env" in value and "default" in value:
+        if set(value) == {"env", "default"}:
             return value["default"]
-        return {k: known(v) for k, v in value.items() if k not in (
-            "rate_limits", "rate_limit", "$profiles", "$profile")}
-    return [known(v) for v in value] if isinstance(value, list) else value
+        return {k: without(v, *names) for k, v in value.items() if k not in names}
+    return [without(v, *names) for v in value] if isinstance(value, list) else value
 
 
 def quiet(config):
-    """No jobs of its own while we measure, no log, no limits on how much one address may ask."""
-    config["warm"] = []
-    config["log"] = {"access": "off"}
-    config["control"].pop("token", None)
-    config["control"].pop("tokens", None)
-    return known(config)
+    """No jobs of its own while we measure, no log, no profile, and no limits: all clients have one address here."""
+    config = without(config, "rate_limits", "rate_limit", "$profiles", "$profile", "token", "tokens")
+    return {**config, "warm": [], "log": {"access": "off"}}
 
 
 class Pair:
