@@ -94,7 +94,7 @@ class Crowd:
     """<size> connections, open before anything is measured. run() may be called again."""
 
     def __init__(self, port, size):
-        self.members, self.poll, self.cpu_s, self.asked = [], select.epoll(), 0.0, 0
+        self.members, self.by_fd, self.poll, self.cpu_s, self.asked = [], {}, select.epoll(), 0.0, 0
         for number in range(size):
             member = Member(number, port)
             self.members.append(member)
@@ -103,12 +103,13 @@ class Crowd:
     def watch(self, member):
         member.socket.settimeout(TIMEOUT_S)
         self.poll.register(member.socket, select.EPOLLIN)
+        self.by_fd[member.socket.fileno()] = member
 
     def run(self, plans, until_s=math.inf):
         """<plans>: for each member pairs of when to send, in seconds from now, and a request. Who still waits sends
         the next one when it has its answer; after <until_s> nothing is sent any more. Returns the answers."""
         self.answers, self.due, self.busy, self.until_s = [], [], {}, until_s
-        self.began, cpu = time.perf_counter(), time.thread_time()
+        self.began, self.next_look, cpu = time.perf_counter(), 1, time.thread_time()
         for member, plan in zip(self.members, plans):
             member.plan = collections.deque(plan)
             self.queue(member)
@@ -145,8 +146,8 @@ class Crowd:
         wait = max(self.due[0][0] - self.now(), 0) if self.due else 1
         for fd, _ in self.poll.poll(min(wait, 1)):
             member = self.busy.get(fd)
-            if member is None:  # an idle one was closed: asked on a new connection
-                self.poll.unregister(fd)
+            if member is None:  # an idle one was closed
+                self.renew(self.by_fd[fd])
                 continue
             try:
                 piece = member.socket.recv(262144)
@@ -159,6 +160,9 @@ class Crowd:
         self.give_up()
 
     def give_up(self):
+        if self.now() < self.next_look:
+            return
+        self.next_look = self.now() + 1
         for member in list(self.busy.values()):
             if self.now() - member.sent > TIMEOUT_S:
                 self.renew(member)
@@ -175,6 +179,7 @@ class Crowd:
 
     def renew(self, member):
         self.busy.pop(member.socket.fileno(), None)
+        del self.by_fd[member.socket.fileno()]
         member.socket.close()
         member.socket = connect(member.port)
         self.watch(member)
