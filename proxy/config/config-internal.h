@@ -8,7 +8,7 @@
  * load*.c              the config by parts; each object's members stand in one table:
  *   load_route.c, load_key.c, load_params.c (parameters, identity), load_fresh.c (how long and
  *   whether stored), load_tags.c (templates, tags, on_write), load_warm.c, load_control.c,
- *   load_redis.c, load_alias.c ...
+ *   load_redis.c, load_alias.c, load_limits.c (rate limits) ...
  * reply_template.c     "${hit_ratio|3}": reading it; reply_fill.c: filling it
  * route_pattern.c      "GET /api/{id}" into methods and segments
  * schema.c             the same tables as a JSON Schema
@@ -82,7 +82,7 @@ extern const struct object object_root, object_control, object_log, object_cache
     object_upstream, object_route, object_key_part, object_token, object_param, object_jwt,
     object_tag, object_on_write, object_write_route, object_ttl_rule, object_stale_if_error,
     object_warm, object_alias, object_listen, object_tls, object_certificate, object_upstream_tls,
-    object_redis;
+    object_redis, object_rate_limit, object_rate_policy;
 
 /* A text for messages: cut where it is long, without control characters. */
 struct quoted {
@@ -143,6 +143,8 @@ bool environment_literal(const struct json *j, struct json *ret);
 void load_params(struct reading *r, const struct json *j, void *route);
 void load_unknown(struct reading *r, const struct json *j, void *route);
 void load_identity(struct reading *r, const struct json *j, void *route);
+/* {"jwt": "/claim", "key": ...} into <p>; <route> may be NULL. */
+void load_jwt(struct reading *r, const struct json *j, const struct route *route, struct param *p);
 /* Once all members of the route have been read. */
 void finish_params(struct reading *r, const struct json *j, struct route *route);
 
@@ -185,11 +187,20 @@ bool reply_is_of_request(struct span text); /* "json.x", "query.x"... */
 
 /* load_alias.c, load_alias_with.c */
 void load_aliases(struct reading *r, const struct json *j, void *config);
+/* explain_alias.c */
+void explain_aliases(const struct config *c, struct buf *out);
 
 /* load_redis.c */
 void load_redis(struct reading *r, const struct json *j, void *config);
 /* "shared" and what goes with it, once all members of the route have been read. */
 void finish_shared(struct reading *r, const struct json *j, struct route *route);
+
+/* load_limits.c */
+void load_rate_limits(struct reading *r, const struct json *j, void *config);
+void load_default_rate_limit(struct reading *r, const struct json *j, void *config);
+void load_route_rate_limit(struct reading *r, const struct json *j, void *route);
+/* A name of "rate_limits", several, or "off": of whatever has such a member. */
+void load_rate_limit_set(struct reading *r, const struct json *j, struct rate_limit_set *set);
 
 void load_methods(struct reading *r, const struct json *j, void *config);
 void load_warm(struct reading *r, const struct json *j, void *config);

@@ -1,5 +1,5 @@
 /* The config in words, for `larder -t`. */
-#include <larder/config/config.h>
+#include "config-internal.h"
 
 #include <stdio.h>
 
@@ -256,6 +256,15 @@ static void add_limit(struct buf *out, const char *text, uint64_t v,
     buf_add_char(out, '\n');
 }
 
+static void add_rate_limit_set(const struct config *c, const struct route *r, struct buf *out)
+{
+    for (unsigned i = 0; i < r->rate_limit.count; i++)
+        buf_add_fmt(out, "%s" SPAN_FMT, i ? ", " : "  rate      ",
+                    SPAN_ARG(c->rate_limits[r->rate_limit.index[i]].name));
+    if (r->rate_limit.count)
+        buf_add_char(out, '\n');
+}
+
 static void add_route(const struct config *c, const struct route *r, struct buf *out)
 {
     buf_add_fmt(out, "\nroute " SPAN_FMT "\n  match     ", SPAN_ARG(r->name));
@@ -278,12 +287,53 @@ static void add_route(const struct config *c, const struct route *r, struct buf 
     if (r->on_write)
         add_write_rules(c, r->on_write, out);
     add_shared(r, out);
+    add_rate_limit_set(c, r, out);
     add_limit(out, "answers in the cache", r->max_entries, buf_add_u64);
     add_limit(out, "memory in the cache", r->max_bytes, add_size);
     add_limit(out, "one answer", r->max_object_bytes, add_size);
     add_limit(out, "request body", r->body_limit_bytes, add_size);
     add_limit(out, "wait for the first byte", r->first_byte_timeout_ms, add_duration);
     add_limit(out, "silence of a tunnel", r->tunnel_idle_timeout_ms, add_duration);
+}
+
+static void add_policies(const struct rate_class *class, struct buf *out)
+{
+    for (unsigned i = 0; i < class->policy_count; i++) {
+        const struct rate_policy *p = &class->policies[i];
+        buf_add_fmt(out, "%s%u in ", i ? ", " : "", p->count);
+        add_duration(out, p->window_ms);
+        if (p->is_bucket)
+            buf_add_fmt(out, " and %u at once", p->burst);
+    }
+    buf_add_str(out, class->policy_count ? "" : "unlimited");
+}
+
+static void add_rate_keys(const struct rate_limit *l, struct buf *out)
+{
+    for (unsigned i = 0; i < l->key_count; i++) {
+        const struct rate_key *k = &l->keys[i];
+        buf_add_str(out, i ? ", else " : "; by ");
+        if (k->kind == RATE_BY_PARAM)
+            buf_add_fmt(out, SPAN_FMT "%s", SPAN_ARG(k->param.name),
+                        k->param.source == PARAM_JWT ? " of a verified token" : "");
+        else
+            buf_add_str(out, k->kind == RATE_BY_ALL ? "nothing: one count for all" : "address");
+    }
+}
+
+static void add_rate_limit(const struct config *c, const struct rate_limit *l, struct buf *out)
+{
+    buf_add_fmt(out, "rate      " SPAN_FMT ": ", SPAN_ARG(l->name));
+    add_policies(&l->classes[0], out);
+    add_rate_keys(l, out);
+    for (unsigned i = 1; i < l->class_count; i++) {
+        buf_add_fmt(out, "; " SPAN_FMT ": ", SPAN_ARG(l->classes[i].name));
+        add_policies(&l->classes[i], out);
+    }
+    buf_add_str(out, l->count_hits ? "; hits count" : "");
+    buf_add_str(out, l->is_stale_over ? "; over it stale answers, else 429" : "");
+    buf_add_str(out, l->is_dry_run ? "; dry run: refuses nothing" : "");
+    buf_add_str(out, c->redis && l->is_shared ? "; shared by Redis\n" : "\n");
 }
 
 static void add_control(const struct config *c, struct buf *out)
@@ -389,6 +439,9 @@ void config_explain(const struct config *c, struct buf *out)
     }
     for (unsigned i = 0; i < c->upstream_count; i++)
         add_upstream(&c->upstreams[i], out);
+    for (unsigned i = 0; i < c->rate_limit_count; i++)
+        add_rate_limit(c, &c->rate_limits[i], out);
     for (unsigned i = 0; i < c->route_count; i++)
         add_route(c, &c->routes[i], out);
+    explain_aliases(c, out);
 }

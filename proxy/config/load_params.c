@@ -145,7 +145,7 @@ static const struct member jwt_members[] = {
 };
 const struct object object_jwt = OBJECT("an identity by token", jwt_members);
 
-static void read_jwt(struct reading *r, const struct json *j, struct route *route, struct param *p)
+void load_jwt(struct reading *r, const struct json *j, const struct route *route, struct param *p)
 {
     struct jwt_part part = {0};
     struct param from = {0};
@@ -176,7 +176,7 @@ static void read_one_identity(struct reading *r, const struct json *j, struct ro
     /* kept apart behind the key's parameters, which may not have been read yet */
     struct param *p = &route->params[ROUTE_PARAMS_MAX - 1 - route->identity_count];
     if (j->type == JSON_OBJECT)
-        read_jwt(r, j, route, p);
+        load_jwt(r, j, route, p);
     else if (j->type != JSON_STRING)
         reading_fail(r, j,
                      "write \"none\", \"auth\", \"header.X-Org\", \"cookie.sessionid\", "

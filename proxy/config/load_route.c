@@ -410,6 +410,11 @@ static const struct member members[] = {
      .offset = AT(tunnel_idle_timeout_ms),
      .fallback = "0s",
      .doc = "an upgraded connection is closed after such a silence; 0s: as in \"limits\""},
+    {.name = "rate_limit",
+     .type = MEMBER_OWN,
+     .read = load_route_rate_limit,
+     .schema = "\"$ref\": \"#/definitions/rate_limit_set\"",
+     .doc = "which of \"rate_limits\" hold here; off: none. Default: the \"rate_limit\" of all"},
     {.name = "shared",
      .type = MEMBER_CHOICE,
      .offset = AT(shared),
@@ -542,6 +547,7 @@ static void add_route(struct config *c, unsigned upstream)
 {
     struct route *route = &c->routes[c->route_count];
     route->index = (uint16_t)c->route_count++;
+    route->rate_limit = c->rate_limit;
     route->upstream = upstream;
 }
 

@@ -3,6 +3,7 @@
 
 #define SIZE_PATTERN "^[0-9]+(B|KiB|MiB|GiB|TiB)?$"
 #define PARAM_PATTERN "^(auth|/.+|(path|query|header|cookie|json|form)[.].+)$"
+#define RATE_PATTERN "^[1-9][0-9]{0,9}/[0-9]+(ms|s|m|h|d)$"
 #define ONE_OF_FILE(member)                                                                        \
     "{\"type\": \"object\", \"required\": [\"" member "\"], \"additionalProperties\": false, "     \
     "\"properties\": {\"" member "\": {\"type\": \"string\", \"minLength\": 1}}}"
@@ -29,6 +30,13 @@ static const struct {
                  "{\"$ref\": \"#/definitions/jwt\"}]"},
     {"secret", "\"oneOf\": [{\"type\": \"string\", \"minLength\": 1}, " ONE_OF_FILE(
                    "file") ", " ONE_OF_FILE("credential") "]"},
+    {"rate", "\"oneOf\": [{\"type\": \"string\", \"pattern\": \"" RATE_PATTERN "\"}, "
+             "{\"$ref\": \"#/definitions/rate_policy\"}]"},
+    {"rate_key", "\"oneOf\": [{\"enum\": [\"client\", \"all\"]}, "
+                 "{\"$ref\": \"#/definitions/param\"}, {\"$ref\": \"#/definitions/jwt\"}]"},
+    {"rate_limit_set", "\"oneOf\": [{\"type\": \"string\", \"minLength\": 1}, "
+                       "{\"type\": \"array\", \"maxItems\": 4, \"uniqueItems\": true, "
+                       "\"items\": {\"type\": \"string\", \"minLength\": 1}}]"},
     {"redis_server", "\"type\": \"string\", \"pattern\": "
                      "\"^([^/@]+:[0-9]{1,5}|rediss?://[^/@]+(/[0-9]{0,5})?)$|[$]\""},
 };
@@ -59,6 +67,8 @@ static const struct {
     {"certificate", &object_certificate},
     {"upstream_tls", &object_upstream_tls},
     {"redis", &object_redis},
+    {"rate_limit", &object_rate_limit},
+    {"rate_policy", &object_rate_policy},
 };
 
 /* Wherever a value may stand, {"env": NAME} may, too. */

@@ -289,6 +289,7 @@ static void write_all(struct reading *r, const struct route *only)
     write_routes(&w, r, only);
     write_tiers(&w, r);
     stats_write_redis(&w, s, &r->part->hit_time);
+    stats_write_limits(&w, s);
     write_upstreams(&w, s);
     write_cache(&w, s, &r->all);
     json_write_object(&w, "values");

@@ -251,6 +251,8 @@ struct job *schedule_job(struct control *c, struct span name, struct err *err);
 
 /* api_stats.c, api_stats_redis.c; <scratch> is overwritten. Nothing where there is no Redis. */
 void stats_write_times(struct json_writer *w, const char *name, const struct hist *h);
+/* api_stats_limits.c: "rate_limits"; nothing where there are none */
+void stats_write_limits(struct json_writer *w, const struct shared *s);
 void stats_write_redis(struct json_writer *w, const struct shared *s, struct hist *scratch);
 
 /* Figures of one value of a parameter, or (label.p == NULL) of one tag. */

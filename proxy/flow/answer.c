@@ -131,6 +131,27 @@ static bool is_ours(const struct field *f, bool for_store)
     }
 }
 
+static bool begins_with(struct span name, struct span prefix)
+{
+    return name.len >= prefix.len && span_eq_nocase(span_of(name.p, prefix.len), prefix);
+}
+
+/* RateLimit, RateLimit-Policy, X-RateLimit-Limit and all their like: what one client has left. */
+static bool is_of_limits(const struct field *f)
+{
+    return f->id == FIELD_OTHER && (span_eq_nocase(f->name, SPAN_LIT("RateLimit")) ||
+                                    begins_with(f->name, SPAN_LIT("RateLimit-")) ||
+                                    begins_with(f->name, SPAN_LIT("X-RateLimit-")) ||
+                                    begins_with(f->name, SPAN_LIT("X-Rate-Limit-")));
+}
+
+/* Of a 429 Retry-After means one client; of others (503) it is the app's word to all. */
+static bool is_one_clients(const struct head *h, const struct field *f)
+{
+    return is_of_limits(f) ||
+           (h->status == 429 && span_eq_nocase(f->name, SPAN_LIT("Retry-After")));
+}
+
 /* "2, 2" is one number, and is written so (RFC 9110 section 8.6). */
 static void add_length(const struct head *h, const struct field *f, struct buf *out)
 {
@@ -140,14 +161,20 @@ static void add_length(const struct head *h, const struct field *f, struct buf *
     buf_add_str(out, "\r\n");
 }
 
-void answer_head_format(const struct head *h, bool strip_set_cookie, bool for_store,
-                        struct buf *out)
+static bool is_stripped(const struct head *h, const struct field *f, unsigned how)
+{
+    return is_ours(f, how & ANSWER_FOR_STORE) || field_is_hop_by_hop(h, f) ||
+           (how & ANSWER_LESS_COOKIES && f->id == FIELD_SET_COOKIE) ||
+           (how & ANSWER_LESS_LIMITS && is_of_limits(f)) ||
+           (how & ANSWER_FOR_STORE && is_one_clients(h, f));
+}
+
+void answer_head_format(const struct head *h, unsigned how, struct buf *out)
 {
     add_status_line(h, out);
     for (unsigned i = 0; i < h->field_count; i++) {
         const struct field *f = &h->fields[i];
-        if (is_ours(f, for_store) || field_is_hop_by_hop(h, f) ||
-            (strip_set_cookie && f->id == FIELD_SET_COOKIE))
+        if (is_stripped(h, f, how))
             continue;
         /* one is enough, and a 204 has none (RFC 9110 section 8.6) */
         if (f->id == FIELD_CONTENT_LENGTH &&
@@ -170,31 +197,32 @@ void answer_head_format(const struct head *h, bool strip_set_cookie, bool for_st
     buf_add_str(out, "1.1 larder\r\n");
 }
 
-static void add_interim(const struct head *h, struct buf *out)
+static void add_interim(const struct head *h, bool has_limits, struct buf *out)
 {
     add_status_line(h, out);
     for (unsigned i = 0; i < h->field_count; i++) {
         const struct field *f = &h->fields[i];
-        if (!field_is_hop_by_hop(h, f) && !is_ours(f, true))
+        if (!field_is_hop_by_hop(h, f) && !is_ours(f, true) && !(has_limits && is_of_limits(f)))
             add_line(out, f->name, f->value);
     }
 }
 
 void answer_interim_format(const struct head *h, struct buf *out)
 {
-    add_interim(h, out);
+    add_interim(h, false, out);
     buf_add_str(out, "\r\n");
 }
 
-void answer_switch_format(const struct head *h, struct span id, struct buf *out)
+void answer_switch_format(const struct head *h, struct span id, struct span limits, struct buf *out)
 {
-    add_interim(h, out);
+    add_interim(h, limits.len > 0, out);
     for (unsigned i = 0; i < h->field_count; i++) {
         if (h->fields[i].id == FIELD_UPGRADE)
             add_line(out, SPAN_LIT("Upgrade"), h->fields[i].value);
     }
     add_line(out, SPAN_LIT("Connection"), SPAN_LIT("Upgrade"));
     add_line(out, SPAN_LIT("X-Request-Id"), id);
+    buf_add_span(out, limits);
     buf_add_str(out, "\r\n");
 }
 
@@ -204,7 +232,7 @@ static void format_304(const struct head *h, struct span etag, struct buf *out)
     buf_add_str(out, "HTTP/1.1 304 Not Modified\r\n");
     for (unsigned i = 0; i < h->field_count; i++) {
         const struct field *f = &h->fields[i];
-        if (is_ours(f, true) || field_is_hop_by_hop(h, f) || f->id == FIELD_ETAG)
+        if (is_stripped(h, f, ANSWER_FOR_STORE) || f->id == FIELD_ETAG)
             continue;
         if (f->id == FIELD_CONTENT_TYPE || f->id == FIELD_CONTENT_ENCODING ||
             f->id == FIELD_SET_COOKIE)
@@ -303,7 +331,7 @@ struct entry *answer_entry_new(const struct head *h, bool has_cookies, struct en
     buf_init(&head, 256 * 1024);
     buf_init(&head_304, 256 * 1024);
     buf_init(&hidden, 256 * 1024);
-    answer_head_format(h, !has_cookies, true, &head);
+    answer_head_format(h, ANSWER_FOR_STORE | (has_cookies ? 0 : ANSWER_LESS_COOKIES), &head);
     add_hidden(h, &hidden);
     if (etag.len && !head_field(h, FIELD_ETAG))
         add_line(&head, SPAN_LIT("ETag"), etag);

@@ -12,6 +12,7 @@
  * judge.c    may a collected answer be stored, how long, and with which tags
  * refresh.c  fetches in the background, while an answer is served
  * write.c    what an accepted write takes back
+ * limits*.c  rate limits; flow_limit.c is their state
  * validate.c asking the upstream whether a stored answer still holds
  */
 #ifndef LARDER_FLOW_INTERNAL_H
@@ -136,14 +137,19 @@ struct answer_lines {
 };
 void answer_lines_format(const struct answer_lines *l, mono_ms now, struct buf *out);
 /* Response head for clients, without framing, Age, Cache-Status, Connection and empty line. */
-void answer_head_format(const struct head *h, bool strip_set_cookie, bool for_store,
-                        struct buf *out);
+enum {
+    ANSWER_LESS_COOKIES = 1 << 0,
+    ANSWER_FOR_STORE = 1 << 1,   /* nothing that larder writes anew, or that is one client's */
+    ANSWER_LESS_LIMITS = 1 << 2, /* the app's RateLimit fields give way to our own */
+};
+void answer_head_format(const struct head *h, unsigned how, struct buf *out);
 /* Does an answer name the Host that it was asked by, or may it do so? */
 bool answer_names_host(const struct head *request, const struct head *h, struct evbuffer *body);
 /* The whole head of an interim answer. */
 void answer_interim_format(const struct head *h, struct buf *out);
-/* The whole head of a 101. */
-void answer_switch_format(const struct head *h, struct span id, struct buf *out);
+/* The whole head of a 101; <limits>: our RateLimit lines, or none. */
+void answer_switch_format(const struct head *h, struct span id, struct span limits,
+                          struct buf *out);
 /* What of a stored answer goes to this request: all, its 304, one part of it, or (416) none. */
 struct answer_shape {
     unsigned status;
@@ -305,6 +311,9 @@ void flow_on_stream_body(struct flow *f);
 void flow_on_stream_end(struct flow *f);
 void flow_on_stream_error(struct flow *f, enum upstream_error e);
 void flow_on_writable(struct flow *f);
+
+/* No loop runs any more: what Redis might still say of limits is of no use. */
+void flow_stop_limits(struct worker *w);
 
 void flow_start(struct worker *w, struct gate *g, const struct head *h);
 

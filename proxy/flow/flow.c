@@ -21,15 +21,20 @@ static const struct {
     unsigned next; /* the states this one may lead to */
 } flow_table[] = {
     [FLOW_ROUTE] = {"route", step_route,
-                    TO(FLOW_READ_BODY) | TO(FLOW_LOOKUP) | TO(FLOW_PASS) | TO(FLOW_FAIL)},
+                    TO(FLOW_LIMIT) | TO(FLOW_READ_BODY) | TO(FLOW_LOOKUP) | TO(FLOW_PASS) |
+                        TO(FLOW_FAIL)},
+    [FLOW_LIMIT] = {"limit", flow_step_limit,
+                    TO(FLOW_READ_BODY) | TO(FLOW_LOOKUP) | TO(FLOW_PASS) | TO(FLOW_DELIVER) |
+                        TO(FLOW_FAIL)},
     [FLOW_READ_BODY] = {"read-body", step_read_body,
                         TO(FLOW_LOOKUP) | TO(FLOW_PASS) | TO(FLOW_FAIL)},
     [FLOW_LOOKUP] = {"lookup", step_lookup,
-                     TO(FLOW_WAIT) | TO(FLOW_DELIVER) | TO(FLOW_PASS) | TO(FLOW_FAIL)},
+                     TO(FLOW_LIMIT) | TO(FLOW_WAIT) | TO(FLOW_DELIVER) | TO(FLOW_PASS) |
+                         TO(FLOW_FAIL)},
     [FLOW_WAIT] = {"wait", step_wait,
                    TO(FLOW_LOOKUP) | TO(FLOW_WAIT) | TO(FLOW_DELIVER) | TO(FLOW_PASS) |
                        TO(FLOW_FAIL) | TO(FLOW_STREAM)},
-    [FLOW_PASS] = {"pass", flow_step_pass, TO(FLOW_STREAM) | TO(FLOW_FAIL)},
+    [FLOW_PASS] = {"pass", flow_step_pass, TO(FLOW_LIMIT) | TO(FLOW_STREAM) | TO(FLOW_FAIL)},
     [FLOW_STREAM] = {"stream", flow_step_stream,
                      TO(FLOW_TUNNEL) | TO(FLOW_DELIVER) | TO(FLOW_FAIL) | TO(FLOW_DONE)},
     [FLOW_TUNNEL] = {"tunnel", flow_step_tunnel, TO(FLOW_FAIL) | TO(FLOW_DONE)},
@@ -47,6 +52,7 @@ static void flow_free(struct flow *f)
     entry_unref(f->vary);
     entry_unref(f->stale);
     json_doc_free(f->json);
+    limited_free(f->limited);
     keep_free(f->keep);
     if (f->publication)
         f->publication->arg = NULL; /* its on_done is still to come, and frees it */
@@ -149,7 +155,8 @@ static enum flow_state step_route(struct flow *f)
         advise(f, why);
         count(&f->w->routes[r->index].bypassed[why]);
         f->reason = why;
-        return wants_body(f) && !r->cached ? FLOW_READ_BODY : FLOW_PASS;
+        enum flow_state next = wants_body(f) && !r->cached ? FLOW_READ_BODY : FLOW_PASS;
+        return flow_is_unasked(f) ? flow_limit(f, next, false) : next;
     }
     if (wants_body(f))
         return FLOW_READ_BODY;
@@ -238,6 +245,8 @@ static enum flow_state step_lookup(struct flow *f)
     f->has_key = true;
     if (lookup_is_cut_off(f->w, f->l.route))
         return bypass(f, REASON_PARTITION);
+    if (f->l.route->rate_limit.counts_hits && flow_is_unasked(f))
+        return flow_limit(f, FLOW_LOOKUP, flow_is_hit(f));
     return flow_begin(f);
 }
 

@@ -1,6 +1,6 @@
 /* flow.h: a flow's insides, shared by flow.c (its states), flow_cache.c (store and flights),
- * flow_stream.c (passing through), flow_tunnel.c (what has left HTTP) and flow_reply.c (answers of
- * the cache and of our own). */
+ * flow_limit.c (rate limits), flow_stream.c (passing through), flow_tunnel.c (what has left HTTP)
+ * and flow_reply.c (answers of the cache and of our own). */
 #ifndef LARDER_FLOW_FLOW_H
 #define LARDER_FLOW_FLOW_H
 
@@ -10,6 +10,7 @@
 
 enum flow_state {
     FLOW_ROUTE,
+    FLOW_LIMIT, /* is there room in its rate limits? Redis may be asked */
     FLOW_READ_BODY,
     FLOW_LOOKUP,
     FLOW_WAIT, /* for a flight: our own fetch's or another's */
@@ -67,6 +68,8 @@ struct flow {
     bool is_whole_stale;     /* stale is not what is fetched, but the whole of which a part is */
     bool is_part;            /* a range of something that is not stored whole is fetched */
     bool is_for_alias;       /* an alias asks in its client's name */
+    struct limited *limited; /* what its rate limits said; NULL: nothing limits it so far */
+    bool is_limit_asked;
     bool is_warm, wants_new; /* a warm job's request; it wants a new answer */
     struct entry *entry, *vary;
     struct entry *stale; /* what may be served if the upstream fails */
@@ -102,6 +105,8 @@ void flow_log(struct flow *f);
 
 /* flow_cache.c */
 enum flow_state flow_begin(struct flow *f);
+/* What is stored answers it as it is. */
+bool flow_is_hit(const struct flow *f);
 bool flow_is_our_variant(struct flow *f);
 enum flow_state flow_lead(struct flow *f, struct flight *flight);
 /* The entry was found in Redis: as good as if it had been here. */
@@ -111,6 +116,15 @@ bool flow_may_serve_stale(const struct flow *f);
 /* ... in a failure's place: the route's budget has a say, and is spent. */
 bool flow_may_hide_error(struct flow *f);
 enum flow_state flow_serve_stale(struct flow *f, enum reason why);
+
+/* flow_limit.c */
+/* Its rate limits have not been asked, and must be before the app is. */
+bool flow_is_unasked(const struct flow *f);
+/* FLOW_LIMIT, which leads on to <next>. <is_hit>: the cache will answer it. */
+enum flow_state flow_limit(struct flow *f, enum flow_state next, bool is_hit);
+enum flow_state flow_step_limit(struct flow *f);
+struct span flow_limit_fields(const struct flow *f); /* RateLimit lines for its answer; or none */
+void limited_free(struct limited *l);                /* NULL is fine */
 
 /* flow.c: what was read of the request's body, and its JSON or NULL */
 struct span flow_whole_body(struct flow *f);

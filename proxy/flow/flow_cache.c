@@ -93,6 +93,10 @@ static enum flow_state fetch_anew(struct flow *f, struct entry *e, enum reason w
 {
     struct flight *flight = NULL;
     f->is_found = false;
+    if (flow_is_unasked(f)) {
+        entry_unref(e);
+        return flow_limit(f, FLOW_LOOKUP, false);
+    }
     lookup_tags(f->w->shared, &f->l, f->head, flow_whole_body(f), flow_json(f));
     if (store_refresh(f->w->store, e, &f->l.tags, mono_now_ms(), &flight) != STORE_LEAD) {
         if (why == REASON_WARM) {
@@ -206,8 +210,29 @@ static enum flow_state lead(struct flow *f, const struct store_begun *begun, boo
     return flow_lead(f, begun->flight);
 }
 
+/* Nothing under <key> can be used: the app will be asked, or another's fetch waited for. */
+static bool is_miss(struct flow *f, const struct cache_key *key)
+{
+    struct entry *e = NULL;
+    enum store_result rc = store_peek(f->w->store, key, mono_now_ms(), &e);
+    entry_unref(e);
+    return rc != STORE_HIT && rc != STORE_STALE && rc != STORE_VARY;
+}
+
+bool flow_is_hit(const struct flow *f)
+{
+    struct entry *e = NULL;
+    enum store_result rc = lookup_find(f->w, &f->l, f->head, LOOKUP_KEPT, &e);
+    bool is_hit = (rc == STORE_HIT || rc == STORE_STALE) && lookup_knows_origin(f->head, e) &&
+                  lookup_may_reuse(f->l.route, f->head, e, mono_now_ms());
+    entry_unref(e);
+    return is_hit;
+}
+
 static enum flow_state begin_with(struct flow *f, const struct cache_key *key, bool is_variant)
 {
+    if (flow_is_unasked(f) && is_miss(f, key))
+        return flow_limit(f, FLOW_LOOKUP, false);
     struct waiter *waiter = waiter_new(f);
     if (!waiter)
         return pass(f, REASON_NOMEM, NULL);

@@ -37,7 +37,8 @@ enum flow_state flow_step_deliver(struct flow *f)
     buf_init_fixed(&lines, lines_block, sizeof(lines_block));
     buf_init_fixed(&status, status_block, sizeof(status_block));
     f->outcome = fetched_outcome(f);
-    bool is_unasked = f->reason == REASON_WHILE_REVALIDATE || f->reason == REASON_MAX_STALE;
+    bool is_unasked = f->reason == REASON_WHILE_REVALIDATE || f->reason == REASON_MAX_STALE ||
+                      f->reason == REASON_RATE_LIMITED;
     if (f->is_stale && !is_unasked)
         format_stale_status(f, mono_now_ms(), &status);
     else if (f->is_led || f->is_coalesced)
@@ -66,6 +67,8 @@ enum flow_state flow_step_deliver(struct flow *f)
     f->body_bytes = shape.body.len;
     gate_write(f->gate, shape.start.p, shape.start.len);
     gate_write_ref(f->gate, shape.head.p, shape.head.len, release_entry, entry_ref(e));
+    struct span limits = flow_limit_fields(f);
+    gate_write(f->gate, limits.p, limits.len);
     gate_write(f->gate, lines.p, lines.len);
     if (shape.body.len > 0)
         gate_write_ref(f->gate, shape.body.p, shape.body.len, release_entry, entry_ref(e));
@@ -119,7 +122,7 @@ static void add_allow(const struct config *c, struct buf *out)
 enum flow_state flow_step_fail(struct flow *f)
 {
     struct buf out, status;
-    char block[2048], status_block[640];
+    char block[24 * 1024], status_block[18 * 1024]; /* with RateLimit fields they may be long */
     buf_init_fixed(&out, block, sizeof(block));
     buf_init_fixed(&status, status_block, sizeof(status_block));
     if (f->fetch)
@@ -138,6 +141,7 @@ enum flow_state flow_step_fail(struct flow *f)
     if (f->problem.status == 416)
         buf_add_fmt(&status, "Content-Range: bytes */%llu\r\n",
                     (unsigned long long)f->unsatisfied_length);
+    buf_add_span(&status, flow_limit_fields(f));
     bool has_body = gate_body_state(f->gate) != BODY_NONE && gate_body_state(f->gate) != BODY_WHOLE;
     bool close = gate_must_close(f->gate) || has_body;
     f->problem.close = close;
@@ -158,9 +162,10 @@ static void count_stale(struct flow *f, struct route_counters *c)
 {
     count(&c->stale);
     if (f->reason != REASON_MAX_STALE) /* the client's wish, and none of the route's windows */
-        count(f->reason == REASON_DEADLINE   ? &c->stale_deadline
-              : f->reason == REASON_IF_ERROR ? &c->stale_if_error
-                                             : &c->stale_while_revalidate);
+        count(f->reason == REASON_DEADLINE       ? &c->stale_deadline
+              : f->reason == REASON_IF_ERROR     ? &c->stale_if_error
+              : f->reason == REASON_RATE_LIMITED ? &c->stale_rate_limited
+                                                 : &c->stale_while_revalidate);
 }
 
 static void count_hit(struct flow *f, struct route_counters *c, uint64_t us, bool is_stale)

@@ -143,6 +143,8 @@ bool flow_start_fetch(struct flow *f, struct flight *flight)
 
 enum flow_state flow_step_pass(struct flow *f)
 {
+    if (flow_is_unasked(f))
+        return flow_limit(f, FLOW_PASS, false);
     f->is_led = f->is_coalesced = false;
     f->stream_head = NULL;
     f->passed_began = tag_now(store_tags(f->w->store));
@@ -250,7 +252,9 @@ static bool write_head(struct flow *f)
                        &(struct head_news){.head = h, .delay_ms = f->upstream_us / 1000});
     cleanup(buf_fini) struct buf out;
     buf_init(&out, 512 * 1024);
-    answer_head_format(h, false, false, &out);
+    struct span limits = flow_limit_fields(f);
+    answer_head_format(h, limits.len ? ANSWER_LESS_LIMITS : 0, &out);
+    buf_add_span(&out, limits);
     buf_add_str(&out, "Cache-Status: larder; ");
     flow_cache_status_format(f, f->upstream_status, &out);
     buf_add_str(&out, "\r\nX-Request-Id: ");

@@ -31,7 +31,7 @@ static bool open_tunnel(struct flow *f)
 {
     cleanup(buf_fini) struct buf out;
     buf_init(&out, 512 * 1024);
-    answer_switch_format(f->stream_head, buf_span(&f->id), &out);
+    answer_switch_format(f->stream_head, buf_span(&f->id), flow_limit_fields(f), &out);
     if (out.failed)
         return false;
     gate_write(f->gate, out.p, out.len);

@@ -108,7 +108,8 @@ enum gate_verdict hit_on_head(void *arg, struct gate *g, const struct head *h)
     struct lookup l;
     l.is_https = lookup_is_https(w->config, h, g);
     l.route = route_match(w->config->routes, w->config->route_count, h, &l.captures);
-    if (lookup_may_share(w->shared, l.route, h) != REASON_NONE || head_field(h, FIELD_LARDER_WARM))
+    if (l.route->rate_limit.counts_hits || lookup_may_share(w->shared, l.route, h) != REASON_NONE ||
+        head_field(h, FIELD_LARDER_WARM))
         return GATE_TAKE;
     if (w->shared->is_control && w->shared->is_control(w->shared->control, h))
         return GATE_TAKE;

@@ -41,6 +41,7 @@ static const struct {
     [REASON_WHILE_REVALIDATE] = {"stale-while-revalidate", ""},
     [REASON_IF_ERROR] = {"stale-if-error", ""},
     [REASON_DEADLINE] = {"deadline", ""},
+    [REASON_RATE_LIMITED] = {"rate-limited", ""},
     [REASON_WARM] = {"warm", ""},
     [REASON_REQUEST] = {"request-cache-control",
                         "\"request_cache_control\": \"ignore\" takes no orders from clients"},

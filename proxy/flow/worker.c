@@ -2,6 +2,8 @@
  * in the loop itself: a short timer asks whether the last connection is gone. */
 #include "flow-internal.h"
 
+#include <larder/flow/limits.h>
+
 #include <signal.h>
 #include <stdlib.h>
 
@@ -16,7 +18,9 @@ enum err_code shared_init(struct shared *s, struct err *err)
     s->switches = calloc(c->route_count, sizeof(*s->switches));
     s->plans = calloc(c->route_count, sizeof(struct body_plan *));
     s->values = values_new(c->cache.values_max);
-    if (!s->switches || !s->plans || !s->values)
+    bool has_failed;
+    s->limits = limits_new(c, &has_failed);
+    if (!s->switches || !s->plans || !s->values || has_failed)
         return err_set(err, ERR_NOMEM, "start", "out of memory");
     for (unsigned i = 0; i < c->route_count; i++)
         if (body_plan_new(&c->routes[i], &s->plans[i]) != ERR_OK)
@@ -31,6 +35,7 @@ void shared_fini(struct shared *s)
     free(s->plans);
     free(s->switches);
     values_free(s->values);
+    limits_free(s->limits);
 }
 
 static void on_refused(void *arg, struct gate *g, unsigned status, const char *why)
@@ -214,6 +219,7 @@ void worker_stop_upstreams(struct worker *w)
             upstream_pool_free(take(w->pools[i]));
     }
     fetch_stop_all_shared(w);
+    flow_stop_limits(w);
     objects_free(take(w->objects));
 }
 

@@ -28,17 +28,25 @@ static void add_start(struct buf *out, unsigned status)
 
 const char *reply_proxy_status(unsigned status)
 {
-    if (status == 401 || status == 403 || status == 405)
+    if (status == 401 || status == 403 || status == 405 || status == 429)
         return "http_request_denied";
     if (status == 504) /* no upstream was slow: the request wanted none (only-if-cached) */
         return "http_request_error";
     return status < 500 ? "http_request_error" : "proxy_internal_error";
 }
 
+static void write_list(struct json_writer *w, const struct problem *p)
+{
+    json_write_array(w, p->list_name);
+    for (unsigned i = 0; i < p->list_count; i++)
+        json_write_span(w, NULL, p->list[i]);
+    json_write_array_end(w);
+}
+
 size_t reply_problem_format(const struct problem *p, struct buf *out)
 {
     struct buf body, type;
-    char body_block[1024], type_block[96];
+    char body_block[4096], type_block[96];
     buf_init_fixed(&body, body_block, sizeof(body_block));
     buf_init_fixed(&type, type_block, sizeof(type_block));
     buf_add_str(&type, "about:blank#");
@@ -48,12 +56,14 @@ size_t reply_problem_format(const struct problem *p, struct buf *out)
     struct json_writer w;
     json_writer_init(&w, &body);
     json_write_object(&w, NULL);
-    json_write_str(&w, "type", type.failed ? "about:blank" : type.p);
+    json_write_str(&w, "type", p->type_uri ? p->type_uri : type.failed ? "about:blank" : type.p);
     json_write_str(&w, "title", status_reason(p->status));
     json_write_u64(&w, "status", p->status);
     json_write_str(&w, "detail", p->detail);
     if (p->request_id.len)
         json_write_span(&w, "request_id", p->request_id);
+    if (p->list_name)
+        write_list(&w, p);
     json_write_object_end(&w);
     buf_add_char(&body, '\n');
     if (body.failed) { /* an overlong detail: the status alone still tells */

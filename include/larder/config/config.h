@@ -6,6 +6,7 @@
 #define LARDER_CONFIG_CONFIG_H
 
 #include <larder/base/log.h>
+#include <larder/config/rate_limit.h>
 #include <larder/config/route.h>
 
 enum { CONFIG_ERRORS_MAX = 50, CONFIG_LISTEN_MAX = 8, CONFIG_SERVERS_MAX = 32 };
@@ -158,6 +159,9 @@ struct config {
     struct span warm_dir;  /* files with values for warm jobs stand here; empty: none may be read */
     unsigned upstream_count;
     struct upstream_config *upstreams;
+    unsigned rate_limit_count;
+    struct rate_limit *rate_limits;
+    struct rate_limit_set rate_limit; /* of routes that say nothing of it */
     unsigned route_count;
     struct route *routes; /* the last one is the implicit "pass": everything else, not cached */
     struct {

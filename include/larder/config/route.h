@@ -22,7 +22,7 @@ enum {
     TEMPLATE_VALUES_MAX = 4000,
     WRITE_VALUES_MAX = 256
 };
-enum { ENTRY_LABELS_MAX = 8 };
+enum { ENTRY_LABELS_MAX = 8, ROUTE_RATE_LIMITS_MAX = 4 };
 
 enum param_source {
     PARAM_PATH,   /* path.id: a capture, decoded */
@@ -108,6 +108,13 @@ struct ttl_rule {
     uint64_t ttl_ms; /* 0: not stored */
 };
 
+/* Which of the config's rate limits hold: ascending, each once. */
+struct rate_limit_set {
+    unsigned count;
+    uint16_t index[ROUTE_RATE_LIMITS_MAX];
+    bool counts_hits; /* one of them does */
+};
+
 struct route {
     struct span name;
     uint16_t index;
@@ -164,6 +171,7 @@ struct route {
     enum { SHARED_NONE, SHARED_INVALIDATION, SHARED_FULL } shared;
     enum { PARTITION_REVALIDATE, PARTITION_SERVE, PARTITION_BYPASS } on_partition;
     bool is_fleet_coalesced; /* one fetch for all instances */
+    struct rate_limit_set rate_limit;
     uint8_t fingerprint[16]; /* of its text in the file: what another one made is not taken */
 };
 

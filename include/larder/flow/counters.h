@@ -20,6 +20,7 @@
     X(stale_while_revalidate, "of the stale: while a refresh was on its way")                      \
     X(stale_if_error, "of the stale: in place of an upstream's failure")                           \
     X(stale_deadline, "of the stale: the upstream was slower than the deadline")                   \
+    X(stale_rate_limited, "of the stale: in place of a 429")                                       \
     X(stale_budget_spent, "errors told: the day's budget of stale_if_error was spent")             \
     X(misses, "not in the cache: fetched, by this request or one that it waited for")              \
     X(coalesced, "misses that were answered by another request's fetch")                           \

@@ -31,6 +31,7 @@ enum reason {
     REASON_WHILE_REVALIDATE, /* stale, and being refreshed */
     REASON_IF_ERROR,         /* stale, in place of an error */
     REASON_DEADLINE,         /* stale, in place of a slow answer */
+    REASON_RATE_LIMITED,     /* stale, in place of a 429 */
     REASON_WARM,             /* asked for a new answer by a warm job */
     /* what the client asked for, in mode http */
     REASON_REQUEST,   /* its Cache-Control or Pragma: the stored answer is validated */

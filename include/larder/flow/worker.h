@@ -26,6 +26,7 @@ struct route_switch {
 };
 
 struct body_plan;
+struct limits;
 struct objects;
 struct tier;
 
@@ -40,7 +41,8 @@ struct shared {
     struct route_switch *switches;             /* as config->routes */
     struct body_plan **plans; /* as config->routes; NULL: nothing in an answer is looked at */
     struct values *values;
-    char warm_token[33]; /* what requests of warm jobs carry, NUL-terminated */
+    struct limits *limits; /* rate limits: as config->rate_limits */
+    char warm_token[33];   /* what requests of warm jobs carry, NUL-terminated */
     struct worker **workers;
     unsigned worker_count;
     mono_ms started_mono_ms;

@@ -10,11 +10,15 @@
 struct problem {
     unsigned status;
     const char *type;         /* anchor in docs/errors.md: "upstream-timeout" */
+    const char *type_uri;     /* in its place, where others have a name for it; NULL: no */
     const char *detail;       /* what is wrong, and what would be right */
     const char *proxy_status; /* RFC 9209 error token, or NULL */
     struct span request_id;   /* may be empty */
-    unsigned retry_after_s;   /* 0: none */
-    bool head_only;           /* the answer to a HEAD */
+    const char *list_name;    /* a further member: an array of texts; NULL: none */
+    const struct span *list;
+    unsigned list_count;
+    unsigned retry_after_s; /* 0: none */
+    bool head_only;         /* the answer to a HEAD */
     bool close, keep_alive_10;
     struct span extra_fields; /* further lines, each with CRLF */
 };

@@ -8,6 +8,7 @@
  *                    member "" as well, by which it is seen that they are there
  *     log    stream  NUMBER-0 -> i: instance, t: type, m: message; numbers without a gap
  *     live   zset    instance -> when it was last heard of, in the server's milliseconds
+ *     q:HEX  string  what a client has used of its rate limits: of each three doubles (quotas.c)
  *     o:HEX  string  a value (value.h)           l:HEX  hash  t: token, w: somebody waits
  *
  * A generation is one life of one server: scripts that are given another than boot's do nothing,
@@ -35,6 +36,10 @@ enum script {
     SCRIPT_PUT,     /* boot object lease log | gen, life ms, value, token or "", instance, log max,
                        object's name -> ms that the one in its place had left; -2: there was none */
     SCRIPT_RELEASE, /* boot lease log | gen, token, instance, log max, object's name */
+    SCRIPT_QUOTA,   /* a name for each client | of each: "1" (dry) or "0", how many limits, and of
+                       each of these count, window in ms, burst (0: a window) -> of each client 1
+                       (over) or 0, and of each limit how many ms ago its state was so, and that: a
+                       bucket's level and 0, or the window's number and the one before */
     SCRIPT_COUNT
 };
 

@@ -309,12 +309,12 @@ static char *read_text(const char *path, size_t *ret_len)
 static void the_example_shows_all_members(void **state)
 {
     static const struct object *const objects[] = {
-        &object_root,         &object_control,     &object_log,      &object_cache,
-        &object_limits,       &object_upstream,    &object_route,    &object_key_part,
-        &object_token,        &object_param,       &object_jwt,      &object_tag,
-        &object_on_write,     &object_write_route, &object_ttl_rule, &object_stale_if_error,
-        &object_warm,         &object_listen,      &object_tls,      &object_certificate,
-        &object_upstream_tls, &object_redis};
+        &object_root,         &object_control,     &object_log,        &object_cache,
+        &object_limits,       &object_upstream,    &object_route,      &object_key_part,
+        &object_token,        &object_param,       &object_jwt,        &object_tag,
+        &object_on_write,     &object_write_route, &object_ttl_rule,   &object_stale_if_error,
+        &object_warm,         &object_listen,      &object_tls,        &object_certificate,
+        &object_upstream_tls, &object_redis,       &object_rate_limit, &object_rate_policy};
     size_t len;
     char *text = read_text(LARDER_ROOT "/conf/larder.example.json", &len);
     (void)state;

@@ -1,0 +1,195 @@
+/* Who asks: the first of a limit's keys that the request has, under an HMAC; and of which class. */
+#include "limits-internal.h"
+
+#include <larder/base/monotime.h>
+
+#include <arpa/inet.h>
+
+enum { WHO_MAX = 8192 };
+
+static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+
+/* An element of X-Forwarded-For: an address, perhaps with a port, IPv6 perhaps in brackets. */
+static bool parse_address(struct span s, uint8_t ret[16])
+{
+    char text[INET6_ADDRSTRLEN];
+    struct in6_addr v6;
+    struct span rest;
+    if (s.len > 1 && s.p[0] == '[')
+        s = span_split(span_of(s.p + 1, s.len - 1), ']', &rest);
+    else if (s.len && memchr(s.p, '.', s.len))
+        s = span_split(s, ':', &rest);
+    if (s.len == 0 || s.len >= sizeof(text))
+        return false;
+    memcpy(text, s.p, s.len);
+    text[s.len] = '\0';
+    if (inet_pton(AF_INET, text, ret + 12) == 1) {
+        memcpy(ret, mapped, sizeof(mapped));
+        return true;
+    }
+    if (inet_pton(AF_INET6, text, &v6) != 1)
+        return false;
+    memcpy(ret, &v6, 16);
+    return true;
+}
+
+static struct span last_element(struct span *list)
+{
+    const char *comma = list->len ? memrchr(list->p, ',', list->len) : NULL;
+    struct span last = *list;
+    if (comma)
+        last = span_of(comma + 1, (size_t)(list->p + list->len - comma) - 1);
+    *list = comma ? span_of(list->p, (size_t)(comma - list->p)) : span_of(NULL, 0);
+    return span_trim(last);
+}
+
+/* From the right: each trusted proxy tells of the one before it; what comes before an untrusted one
+ * is anybody's word. What is no address ends the walk, too. */
+void limits_client_address(const struct config *c, const struct limits_request *r, uint8_t ret[16])
+{
+    memset(ret, 0, 16);
+    if (!r->peer)
+        return;
+    memcpy(ret, r->peer, 16);
+    if (!cidr_contains(c->trusted, c->trusted_count, ret))
+        return;
+    for (unsigned i = r->head->field_count; i-- > 0;) {
+        const struct field *f = &r->head->fields[i];
+        struct span rest = f->value;
+        while (f->id == FIELD_X_FORWARDED_FOR && rest.p) {
+            uint8_t next[16];
+            struct span element = last_element(&rest);
+            if (element.len == 0)
+                continue;
+            if (!parse_address(element, next))
+                return;
+            memcpy(ret, next, 16);
+            if (!cidr_contains(c->trusted, c->trusted_count, ret))
+                return;
+        }
+    }
+}
+
+void limits_address_format(const uint8_t address[16], char out[46])
+{
+    bool is_v4 = memcmp(address, mapped, sizeof(mapped)) == 0;
+    if (!inet_ntop(is_v4 ? AF_INET : AF_INET6, is_v4 ? address + 12 : address, out, 46))
+        out[0] = '\0';
+}
+
+/* --- values of the request --- */
+
+struct gathering {
+    struct buf *out;
+    unsigned count;
+};
+
+static void on_value(void *arg, struct span value)
+{
+    struct gathering *g = arg;
+    buf_add_u64(g->out, value.len);
+    buf_add_char(g->out, ':');
+    buf_add_span(g->out, value);
+    g->count++;
+}
+
+static struct route_request request_of(const struct config *c, const struct limits_request *r)
+{
+    static const struct route_captures none = {.count = 0};
+    return (struct route_request){.head = r->head,
+                                  .captures = r->captures ? r->captures : &none,
+                                  .secret = c->secret,
+                                  .now_unix_s = unix_now_ms() / 1000};
+}
+
+/* Appends all values of <p>; false, and <out> as it was: it has none, or one that is too long. */
+static bool add_param(const struct config *c, const struct param *p, const struct limits_request *r,
+                      struct buf *out)
+{
+    struct gathering g = {.out = out};
+    struct route_request req = request_of(c, r);
+    size_t before = out->len;
+    bool is_good = route_param_each(p, &req, on_value, &g) && g.count > 0 && !out->failed;
+    if (!is_good) {
+        out->len = before;
+        out->failed = false;
+    }
+    return is_good;
+}
+
+static void add_address(const struct config *c, const struct limits_request *r, struct buf *out)
+{
+    enum { IPV6_SITE = 8 }; /* a /64 is one place's own: its hosts choose the rest as they like */
+    uint8_t address[16];
+    limits_client_address(c, r, address);
+    if (memcmp(address, mapped, sizeof(mapped)) != 0)
+        memset(address + IPV6_SITE, 0, sizeof(address) - IPV6_SITE);
+    buf_add_str(out, "client:");
+    buf_add(out, address, sizeof(address));
+}
+
+/* Each kind of key has a beginning of its own, so that no header can spell another's address. */
+static void add_who(const struct config *c, const struct rate_limit *l,
+                    const struct limits_request *r, struct buf *out)
+{
+    for (unsigned i = 0; i < l->key_count; i++) {
+        size_t before = out->len;
+        switch (l->keys[i].kind) {
+        case RATE_BY_CLIENT:
+            add_address(c, r, out);
+            return;
+        case RATE_BY_ALL:
+            buf_add_str(out, "all");
+            return;
+        case RATE_BY_PARAM:
+            buf_add_fmt(out, "param%u:", i);
+            if (add_param(c, &l->keys[i].param, r, out))
+                return;
+            out->len = before;
+            break;
+        }
+    }
+    add_address(c, r, out);
+}
+
+const struct rate_class *limits_class_of(const struct config *c, const struct rate_limit *l,
+                                         const struct limits_request *r)
+{
+    char block[256], name_block[256];
+    struct buf value, name;
+    buf_init_fixed(&value, block, sizeof(block));
+    if (!l->has_class_param || !add_param(c, &l->class_param, r, &value))
+        return &l->classes[0];
+    for (unsigned i = 1; i < l->class_count; i++) {
+        buf_init_fixed(&name, name_block, sizeof(name_block));
+        struct gathering g = {.out = &name};
+        on_value(&g, l->classes[i].name);
+        if (!name.failed && span_eq(buf_span(&name), buf_span(&value)))
+            return &l->classes[i];
+    }
+    return &l->classes[0];
+}
+
+/* Under limits that were changed a client begins anew: what was counted by others means nothing. */
+static void add_policies(const struct rate_class *class, struct buf *out)
+{
+    for (unsigned i = 0; i < class->policy_count; i++) {
+        const struct rate_policy *p = &class->policies[i];
+        buf_add_fmt(out, "%u/%llu/%u,", p->count, (unsigned long long)p->window_ms,
+                    p->is_bucket ? p->burst : 0);
+    }
+}
+
+void limits_name_client(const struct config *c, const struct rate_limit *l,
+                        const struct rate_class *class, const struct limits_request *r,
+                        uint8_t ret_name[32])
+{
+    char block[WHO_MAX];
+    struct buf text;
+    buf_init_fixed(&text, block, sizeof(block));
+    buf_add_fmt(&text, "rate limit %zu:" SPAN_FMT " %zu:" SPAN_FMT " ", l->name.len,
+                SPAN_ARG(l->name), class->name.len, SPAN_ARG(class->name));
+    add_policies(class, &text);
+    add_who(c, l, r, &text);
+    hmac_of(c->secret, buf_span(&text), ret_name);
+}
