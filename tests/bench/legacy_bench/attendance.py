@@ -27,7 +27,7 @@ def date_wise(pair, student):
 
 def claims(pair):
     bench = pair.bench
-    fresh = measure.in_turns(pair, [login(f"student-{n}") for n in range(bench.pick(2, 3))], rounds=3)
+    fresh = measure.in_turns(pair, [login(f"student-{n}") for n in range(bench.pick(1, 3))], rounds=3)
     yield times_row(NAME, "login and attendance, first", "3–8 s", fresh)
     again = measure.in_turns(pair, [login("student-0")] * bench.pick(400, 40), rounds=10)
     yield times_row(NAME, "login and attendance, again", "50 ms", again)
@@ -58,6 +58,6 @@ def loads(pair):
     bench = pair.bench
     yield repeats(pair, 1, bench.pick(50, 20))
     yield repeats(pair, 40, bench.pick(400, 200))
-    again = measure.after_restart(pair, [login(f"student-{n}") for n in range(20)], "page")
-    yield count_row(NAME, "20 students again after the app's restart: pages loaded", "none given", again)
+    again = measure.after_restart(pair, [login(f"student-{n}") for n in range(10)], "page")
+    yield count_row(NAME, "10 students again after the app's restart: pages loaded", "none given", again)
     yield from measure.expiry_rows(pair, login("ann"), "page", "pages loaded (2 are one login)")
