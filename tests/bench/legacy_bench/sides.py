@@ -147,7 +147,7 @@ class Pair:
     def config(self, ttl_s=None):
         config = legacy_config(self.system, self.upstream_ports())
         if self.with_redis:
-            config["redis"] = {"server": f"127.0.0.1:{self.redis['larder'].port}", "prefix": "bench"}
+            config["redis"]["server"] = f"127.0.0.1:{self.redis['larder'].port}"
             config["secret"] = "the secret of a bench"
         for route in config["routes"]:
             if ttl_s and "ttl" in route:
