@@ -174,16 +174,14 @@ static void expand_text(struct reading *r, struct json *j)
     }
     if (out.failed)
         reading_fail(r, j,
-                     "with what the environment holds this is no address or rate: it has over "
-                     "%d bytes",
+                     "with what the environment holds this is no address: it has over %d "
+                     "bytes",
                      ADDRESS_MAX);
     else
         set_text(r, j, buf_span(&out), j->text);
 }
 
-static void expand_members(struct reading *r, struct json *j, const char *one, const char *other);
-
-/* An address or a rate, an array of them, or an object that has one. */
+/* An address, an array of them, or an object that has one. */
 static void expand(struct reading *r, struct json *j)
 {
     if (!j)
@@ -191,7 +189,7 @@ static void expand(struct reading *r, struct json *j)
     if (j->type == JSON_STRING)
         expand_text(r, j);
     else if (j->type == JSON_OBJECT)
-        expand_members(r, j, "address", "rate");
+        expand(r, json_edit_member(j, SPAN_LIT("address")));
     else if (j->type == JSON_ARRAY)
         for (struct json *c = j->first; c; c = c->next)
             expand(r, c);
@@ -203,25 +201,34 @@ static void expand_members(struct reading *r, struct json *j, const char *one, c
     expand(r, json_edit_member(j, span_str(other)));
 }
 
-static void expand_rates(struct reading *r, struct json *limit)
+/* "limits" of a rate limit, or of one of its classes. */
+static void expand_rates(struct reading *r, struct json *rates)
+{
+    for (struct json *c = rates && rates->type == JSON_ARRAY ? rates->first : NULL; c; c = c->next)
+        expand(r, c->type == JSON_OBJECT ? json_edit_member(c, SPAN_LIT("rate")) : c);
+}
+
+static void expand_rate_limit(struct reading *r, struct json *limit)
 {
     struct json *classes = json_edit_member(limit, SPAN_LIT("classes"));
-    expand(r, json_edit_member(limit, SPAN_LIT("limits")));
-    for (struct json *c = classes ? classes->first : NULL; c; c = c->next)
-        expand(r, c);
+    expand_rates(r, json_edit_member(limit, SPAN_LIT("limits")));
+    for (struct json *c = classes && classes->type == JSON_OBJECT ? classes->first : NULL; c;
+         c = c->next)
+        expand_rates(r, c);
 }
 
 void environment_expand(struct reading *r, struct json *root)
 {
     struct json *upstreams = json_edit_member(root, SPAN_LIT("upstreams"));
-    struct json *limits = json_edit_member(root, SPAN_LIT("rate_limits"));
     expand(r, json_edit_member(root, SPAN_LIT("listen")));
     expand(r, json_edit_member(json_edit_member(root, SPAN_LIT("control")), SPAN_LIT("listen")));
     expand_members(r, json_edit_member(root, SPAN_LIT("redis")), "server", "sentinels");
     for (struct json *u = upstreams ? upstreams->first : NULL; u; u = u->next)
         expand_members(r, u, "server", "servers");
-    for (struct json *l = limits ? limits->first : NULL; l; l = l->next)
-        expand_rates(r, l);
+    struct json *limits = json_edit_member(root, SPAN_LIT("rate_limits"));
+    for (struct json *l = limits && limits->type == JSON_ARRAY ? limits->first : NULL; l;
+         l = l->next)
+        expand_rate_limit(r, l);
 }
 
 bool environment_literal(const struct json *j, struct json *ret)

@@ -63,14 +63,15 @@ static void any_value_may_come_from_the_environment(void **state)
 static void rates_have_variables_in_them(void **state)
 {
     (void)state;
-    struct config *c = load(
-        "{\"upstreams\":{\"a\":{\"server\":\"b:1\"}},\"rate_limits\":[{\"name\":\"r\","
-        "\"limits\":[\"${L_THREE}0/1m\",{\"rate\":\"${L_UNSET:-7}/1s\"}],"
-        "\"class\":\"header.X-A\",\"classes\":{\"t\":[\"$L_THREE/1h\"]}}],\"rate_limit\":\"r\"}",
-        NULL);
-    assert_int_equal(c->rate_limits[0].classes[0].policies[0].count, 30);
-    assert_int_equal(c->rate_limits[0].classes[0].policies[1].count, 7);
-    assert_int_equal(c->rate_limits[0].classes[1].policies[0].count, 3);
+    struct config *c =
+        load("{\"upstreams\":{\"a\":{\"server\":\"b:1\"}},\"rate_limits\":[{\"name\":"
+             "\"x\",\"limits\":[\"${L_UNSET:-60}/1m\",{\"rate\":\"$L_THREE/1h\"}],"
+             "\"class\":\"header.x\",\"classes\":{\"y\":[\"${L_THREE}0/1s\"]}}]}",
+             NULL);
+    const struct rate_limit *l = &c->rate_limits[0];
+    assert_int_equal(l->classes[0].policies[0].count, 60);
+    assert_int_equal(l->classes[0].policies[1].count, 3);
+    assert_int_equal(l->classes[1].policies[0].count, 30);
     config_free(c);
 }
 
