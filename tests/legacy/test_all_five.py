@@ -43,7 +43,7 @@ class System:
     def config(self, app, **more):
         """The file, in memory alone and without limits: for what is started otherwise."""
         config = legacy_config(self.name, app.port, warm=[], **more)
-        for member in ("redis", "secret", "$profile", "$profiles", "rate_limit", "rate_limits"):
+        for member in ("redis", "secret", "$profile", "$profiles", "rate_limit"):
             config.pop(member, None)
         for limited in config["routes"] + config["aliases"]:
             limited.pop("rate_limit", None)
