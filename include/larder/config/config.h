@@ -161,8 +161,8 @@ struct config {
     struct span warm_dir;  /* files with values for warm jobs stand here; empty: none may be read */
     unsigned upstream_count;
     struct upstream_config *upstreams;
-    unsigned rate_limit_count;
     struct rate_limit *rate_limits;
+    unsigned rate_limit_count;
     struct rate_limit_set rate_limit; /* of routes that say nothing of it */
     unsigned route_count;
     struct route *routes; /* the last one is the implicit "pass": everything else, not cached */
