@@ -26,7 +26,7 @@ static void add_list(const struct span *list, unsigned count, struct buf *out)
         buf_add_fmt(out, "%s" SPAN_FMT, i ? ", " : "", SPAN_ARG(list[i]));
 }
 
-static void add_alias(const struct alias_config *a, struct buf *out)
+static void add_alias(const struct config *c, const struct alias_config *a, struct buf *out)
 {
     static const char *const actions[] = {"stats", "invalidate", "warm"};
     buf_add_fmt(out, "alias     " SPAN_FMT " -> %s%s", SPAN_ARG(a->text),
@@ -36,10 +36,9 @@ static void add_alias(const struct alias_config *a, struct buf *out)
     add_tests(a->when, a->when_count, "; when ", out);
     add_tests(a->expect, a->expect_count, "; only where ", out);
     buf_add_str(out, a->is_open ? "; open to anybody" : "; for whom control lets in");
-    if (a->limit_count) {
-        buf_add_str(out, "; limited by ");
-        add_list(a->limits, a->limit_count, out);
-    }
+    for (unsigned i = 0; i < a->rate_limit.count; i++)
+        buf_add_fmt(out, "%s" SPAN_FMT, i ? ", " : "; limited by ",
+                    SPAN_ARG(c->rate_limits[a->rate_limit.index[i]].name));
     if (a->takes_any_origin || a->origin_count) {
         buf_add_str(out, "; scripts of ");
         add_list(a->origins, a->origin_count, out);
@@ -51,5 +50,5 @@ static void add_alias(const struct alias_config *a, struct buf *out)
 void explain_aliases(const struct config *c, struct buf *out)
 {
     for (unsigned i = 0; i < c->alias_count; i++)
-        add_alias(&c->aliases[i], out);
+        add_alias(c, &c->aliases[i], out);
 }

@@ -60,23 +60,10 @@ static void read_cors(struct reading *r, const struct json *j, void *into)
         (void)read_origin(r, c, a);
 }
 
-static void read_limit(struct reading *r, const struct json *j, struct alias_config *a)
-{
-    if (j->type != JSON_STRING || !j->text.len)
-        reading_fail(r, j, "write the name of one of \"rate_limits\"");
-    else
-        a->limits[a->limit_count++] = reading_copy(r, j->text);
-}
-
 static void read_limits(struct reading *r, const struct json *j, void *into)
 {
     struct alias_config *a = into;
-    bool is_list = j->type == JSON_ARRAY;
-    a->limits = reading_alloc(r, is_list ? j->count + 1 : 1, sizeof(*a->limits));
-    if (a->limits && !is_list)
-        read_limit(r, j, a);
-    for (const struct json *c = is_list ? j->first : NULL; c && a->limits; c = c->next)
-        read_limit(r, c, a);
+    load_rate_limit_set(r, j, &a->rate_limit);
 }
 
 /* --- when, expect --- */
@@ -207,9 +194,8 @@ static const struct member members[] = {
     {.name = "rate_limit",
      .type = MEMBER_OWN,
      .read = read_limits,
-     .schema = "\"oneOf\": [{\"type\": \"string\", \"minLength\": 1}, {\"type\": \"array\", "
-               "\"items\": {\"type\": \"string\", \"minLength\": 1}}]",
-     .doc = "rate limits that its calls count against"},
+     .schema = "\"$ref\": \"#/definitions/rate_limit_set\"",
+     .doc = "rate limits that its calls count against, by what this instance has counted"},
     {.name = "when",
      .type = MEMBER_OWN,
      .read = read_when,

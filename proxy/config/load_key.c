@@ -242,9 +242,10 @@ static void check_literal(struct reading *r, const struct json *j, struct span l
     for (size_t i = 0; i < literal.len; i++) {
         char c = literal.p[i];
         if ((unsigned char)c < 0x20 || c == 0x7f || c == '}' || c == '[' || c == ']') {
-            reading_fail(r, j,
-                         "a template's text has no control characters, no } without {, and [ ] "
-                         "only around a text and a parameter: write \"[:semester:{query.semester}]\"");
+            reading_fail(
+                r, j,
+                "a template's text has no control characters, no } without {, and [ ] "
+                "only around a text and a parameter: write \"[:semester:{query.semester}]\"");
             break;
         }
     }

@@ -6,7 +6,7 @@
 #define MEMBER(j, text) json_member(j, SPAN_LIT(text))
 #define AT(field) offsetof(struct rate_limit, field)
 
-enum { NAME_MAX_BYTES = 64, COUNT_MAX = 1000000000 };
+enum { NAME_MAX_BYTES = 64, TIME_MAX_BYTES = 16, COUNT_MAX = 1000000000 };
 
 /* Fit for a quoted String of RFC 9651 as they are. */
 static bool is_name(struct span s)
@@ -89,7 +89,8 @@ static bool parse_rate(struct span s, struct rate_policy *p, struct span *ret_ti
 {
     uint64_t count, ms;
     struct span time, number = span_split(s, '/', &time);
-    if (!time.p || !span_parse_u64(number, &count) || !config_duration_parse(time, &ms))
+    if (time.len > TIME_MAX_BYTES || !span_parse_u64(number, &count) ||
+        !config_duration_parse(time, &ms))
         return false;
     if (count < 1 || count > COUNT_MAX || ms < 1 || ms > UINT64_C(31) * 86400000)
         return false;
@@ -352,6 +353,30 @@ static void read_one(struct reading *r, const struct json *j, struct rate_limit 
                      "\"header.X-User-Type\"");
 }
 
+static bool has_policy(const struct rate_limit *l, struct span name)
+{
+    for (unsigned i = 0; i < l->class_count; i++)
+        for (unsigned n = 0; n < l->classes[i].policy_count; n++)
+            if (span_eq(l->classes[i].policies[n].name, name))
+                return true;
+    return false;
+}
+
+/* One answer may tell of several limits: their policies must not be taken for each other. */
+static void check_others(struct reading *r, const struct json *j, const struct rate_limit *l)
+{
+    struct quoted q;
+    for (unsigned i = 0; i < l->classes[0].policy_count; i++) {
+        struct span name = l->classes[0].policies[i].name;
+        for (unsigned n = 0; name.len && n < l->index; n++)
+            if (has_policy(&r->config->rate_limits[n], name))
+                reading_fail(r, j,
+                             "a policy of another limit is called \"%s\", too; give this one "
+                             "another name",
+                             quote(name, &q));
+    }
+}
+
 void load_rate_limits(struct reading *r, const struct json *j, void *into)
 {
     struct config *c = into;
@@ -367,6 +392,8 @@ void load_rate_limits(struct reading *r, const struct json *j, void *into)
         struct rate_limit *l = &c->rate_limits[c->rate_limit_count];
         l->index = (uint16_t)c->rate_limit_count++;
         read_one(r, e, l);
+        if (l->classes)
+            check_others(r, e, l);
     }
 }
 

@@ -409,8 +409,8 @@ void finish_shared(struct reading *r, const struct json *j, struct route *route)
     const struct json *shared = MEMBER(j, "shared"), *coalesce = MEMBER(j, "coalesce");
     const struct redis_config *redis = r->config->redis;
     if (!shared && redis) /* what is not cached has no answers to share */
-        route->shared = redis->shared == SHARED_FULL && !route->cached ? SHARED_INVALIDATION
-                                                                       : redis->shared;
+        route->shared =
+            redis->shared == SHARED_FULL && !route->cached ? SHARED_INVALIDATION : redis->shared;
     if (route->shared != SHARED_NONE && !redis)
         reading_fail(r, shared,
                      "\"shared\" needs a Redis to share by; add \"redis\": {\"server\": "

@@ -137,19 +137,31 @@ static bool read_owned(struct naming *n, enum reply_group group, struct span tex
     return false;
 }
 
-/* Rate limits are counted by name; who has none has no figures. */
+static bool is_rate_limit(const struct config *c, struct span name)
+{
+    for (unsigned i = 0; i < c->rate_limit_count; i++)
+        if (span_eq(c->rate_limits[i].name, name))
+            return true;
+    return false;
+}
+
 static bool read_limit(struct naming *n, struct span text)
 {
+    const struct config *c = n->r->config;
     const char *dot = memrchr(text.p, '.', text.len);
+    const char *list[64] = {NULL};
+    unsigned count = c->rate_limit_count < array_len(list) ? c->rate_limit_count : 64;
     struct buf hint;
     char block[120];
     buf_init_fixed(&hint, block, sizeof(block));
-    if (dot && dot > text.p) {
-        n->v->owner = span_of(text.p, (size_t)(dot - text.p));
-        if (set_name(n, REPLY_OF_LIMIT, behind(text, n->v->owner.len + 1)))
-            return true;
-    }
-    fail_name(n, "write rate_limit.NAME.allowed or rate_limit.NAME.refused", &hint);
+    n->v->owner = span_of(text.p, dot ? (size_t)(dot - text.p) : text.len);
+    if (dot && is_rate_limit(c, n->v->owner) &&
+        set_name(n, REPLY_OF_LIMIT, behind(text, n->v->owner.len + 1)))
+        return true;
+    for (unsigned i = 0; i < count; i++)
+        list[i] = c->rate_limits[i].name.p;
+    add_hint(&hint, n->v->owner, list, count);
+    fail_name(n, "write rate_limit.NAME.allowed or .refused, of one of \"rate_limits\"", &hint);
     return false;
 }
 

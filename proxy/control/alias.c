@@ -376,12 +376,24 @@ static bool may_call(struct call *c, const struct alias_config *a)
     return false;
 }
 
-/* Where rate limits will be asked: <a->limits>, by name. False after call_fail(). */
+/* By what this instance has counted. False after call_fail(). */
 static bool is_within_limits(struct call *c, const struct alias_config *a)
 {
-    (void)c;
-    (void)a;
-    return true;
+    struct limits *limits = c->control->shared->limits;
+    struct limits_request request = {.head = c->head, .peer = c->peer_addr};
+    if (!limits || !a->rate_limit.count)
+        return true;
+    struct limits_check *check = calloc(1, sizeof(*check));
+    if (!check)
+        return !call_fail_nomem(c);
+    bool is_allowed = limits_allow(limits, &a->rate_limit, &request, span_of(NULL, 0), check);
+    limits_fields_format(check, unix_now_ms(), &c->fields);
+    if (is_allowed) {
+        free(check);
+        return true;
+    }
+    c->limited = check;
+    return !call_fail(c, 429, "rate-limited", "too many calls");
 }
 
 static struct alias_run *run_new(struct call *c)
@@ -427,14 +439,25 @@ bool alias_handle(struct call *c)
     return r->alias->is_merged ? ask_app(r) : run_action(r);
 }
 
+/* Of those that change something. */
+static void warn(const struct config *c, const struct alias_config *a)
+{
+    if (a->is_open)
+        log_warn("the alias \"" SPAN_FMT "\" is open: anybody who reaches the public listener may "
+                 "%s; take \"open\" away, or let only those in who may",
+                 SPAN_ARG(a->text),
+                 a->action == ALIAS_WARM ? "warm the cache" : "invalidate what it names");
+    else if (!c->control.is_guarded)
+        log_warn("the alias \"" SPAN_FMT
+                 "\" is for who comes from loopback: behind a proxy on this "
+                 "machine that is everybody; give \"control\" a \"token\", or say with \"allow\" "
+                 "who may call",
+                 SPAN_ARG(a->text));
+}
+
 void aliases_warn(const struct config *c)
 {
-    for (unsigned i = 0; i < c->alias_count; i++) {
-        const struct alias_config *a = &c->aliases[i];
-        if (a->is_open && a->action != ALIAS_STATS)
-            log_warn("the alias \"" SPAN_FMT "\" is open: anybody who reaches the public listener "
-                     "may %s; take \"open\" away, or let only those in who may",
-                     SPAN_ARG(a->text),
-                     a->action == ALIAS_WARM ? "warm the cache" : "invalidate what it names");
-    }
+    for (unsigned i = 0; i < c->alias_count; i++)
+        if (c->aliases[i].action != ALIAS_STATS)
+            warn(c, &c->aliases[i]);
 }

@@ -18,6 +18,7 @@
 #include <larder/base/json.h>
 #include <larder/control/control.h>
 #include <larder/flow/explain.h>
+#include <larder/flow/limits.h>
 #include <larder/flow/purge.h>
 #include <larder/net/reply.h>
 
@@ -93,8 +94,9 @@ struct call {
     struct buf reply;
     struct buf fields; /* further ones of the answer, each with CRLF */
     struct buf passed; /* an app's status line and fields, in place of larder's own; empty: none */
-    struct buf audit;  /* what was done, for the audit's line */
-    const char *audit_as; /* what kind of call it was, for the same */
+    struct limits_check *limited; /* the rate limits that have refused it; NULL: none */
+    struct buf audit;             /* what was done, for the audit's line */
+    const char *audit_as;         /* what kind of call it was, for the same */
     /* a part of another call, whose head it shares: it is handed back, not answered */
     void (*on_done)(struct call *part);
     void *on_done_arg;

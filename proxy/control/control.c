@@ -22,6 +22,7 @@ static void call_free(struct call *c)
     buf_fini(&c->audit);
     if (!c->is_part)
         free(c->head);
+    free(c->limited);
     free(c);
 }
 
@@ -134,12 +135,12 @@ static void write_reply(struct call *c)
     }
     format_fields(c, &fields);
     if (c->problem) {
-        struct problem p = {.status = c->status,
-                            .type = c->problem,
-                            .detail = c->detail,
-                            .head_only = is_head,
-                            .close = close,
-                            .extra_fields = buf_span(&fields)};
+        struct problem p = {.status = c->status, .type = c->problem, .detail = c->detail};
+        if (c->limited && c->status == 429)
+            limits_problem(c->limited, &p);
+        p.head_only = is_head;
+        p.close = close;
+        p.extra_fields = buf_span(&fields);
         reply_problem_format(&p, &out);
         gate_write(g, out.p, out.len);
     } else {

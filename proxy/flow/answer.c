@@ -152,6 +152,15 @@ static bool is_one_clients(const struct head *h, const struct field *f)
            (h->status == 429 && span_eq_nocase(f->name, SPAN_LIT("Retry-After")));
 }
 
+void answer_own_format(const struct head *h, bool has_limits, struct buf *out)
+{
+    for (unsigned i = 0; i < h->field_count; i++) {
+        const struct field *f = &h->fields[i];
+        if (is_one_clients(h, f) && !field_is_hop_by_hop(h, f) && !(has_limits && is_of_limits(f)))
+            add_line(out, f->name, f->value);
+    }
+}
+
 /* "2, 2" is one number, and is written so (RFC 9110 section 8.6). */
 static void add_length(const struct head *h, const struct field *f, struct buf *out)
 {

@@ -48,6 +48,11 @@ static void end_old(struct fetch *f)
         store_drop(f->w->store, f->old);
 }
 
+const struct head *fetch_response(const struct fetch *f)
+{
+    return f->response;
+}
+
 void fetch_note_failed_refresh(struct fetch *f)
 {
     if (!f->is_refresh)

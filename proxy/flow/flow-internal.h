@@ -143,6 +143,9 @@ enum {
     ANSWER_LESS_LIMITS = 1 << 2, /* the app's RateLimit fields give way to our own */
 };
 void answer_head_format(const struct head *h, unsigned how, struct buf *out);
+/* The lines that are one client's own, and stay out of what is stored: RateLimit and its like (less
+ * those, where <has_limits>: larder says them), and a 429's Retry-After. */
+void answer_own_format(const struct head *h, bool has_limits, struct buf *out);
 /* Does an answer name the Host that it was asked by, or may it do so? */
 bool answer_names_host(const struct head *request, const struct head *h, struct evbuffer *body);
 /* The whole head of an interim answer. */
@@ -261,6 +264,8 @@ void fetch_abandon_all(struct worker *w);
 void fetch_stop_all_shared(struct worker *w);
 struct exchange *fetch_exchange(struct fetch *f); /* NULL: it has ended */
 unsigned fetch_status(const struct fetch *f);     /* as the upstream said it; 0: not yet */
+/* What the app has answered, or what that has made of the stored answer; NULL: nothing so far. */
+const struct head *fetch_response(const struct fetch *f);
 struct evbuffer *fetch_body(struct fetch *f);
 uint64_t fetch_wait_us(const struct fetch *f);
 /* An upstream's failure that RFC 5861 lets a stale answer hide. */

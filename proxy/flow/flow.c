@@ -53,6 +53,7 @@ static void flow_free(struct flow *f)
     entry_unref(f->stale);
     json_doc_free(f->json);
     limited_free(f->limited);
+    buf_fini(&f->own_lines);
     keep_free(f->keep);
     if (f->publication)
         f->publication->arg = NULL; /* its on_done is still to come, and frees it */
@@ -358,12 +359,15 @@ static void on_timer(void *arg)
     flow_run(f);
 }
 
+enum { OWN_LINES_MAX = 4096 };
+
 static struct flow *flow_new(struct worker *w, struct gate *g, const struct head *h)
 {
     struct flow *f = calloc(1, sizeof(*f));
     if (!f)
         return NULL;
     list_init(&f->link);
+    buf_init(&f->own_lines, OWN_LINES_MAX);
     f->w = w;
     f->gate = g;
     f->head = h;

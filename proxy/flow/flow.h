@@ -70,6 +70,7 @@ struct flow {
     bool is_for_alias;       /* an alias asks in its client's name */
     struct limited *limited; /* what its rate limits said; NULL: nothing limits it so far */
     bool is_limit_asked;
+    struct buf own_lines;    /* of the app's answer: what is its first client's alone */
     bool is_warm, wants_new; /* a warm job's request; it wants a new answer */
     struct entry *entry, *vary;
     struct entry *stale; /* what may be served if the upstream fails */

@@ -45,6 +45,9 @@ void flow_on_landed(struct flow *f, const struct flight_result *r, bool is_store
 {
     f->upstream_us = fetch_wait_us(f->fetch);
     f->upstream_status = fetch_status(f->fetch);
+    buf_reset(&f->own_lines);
+    if (r->outcome == FLIGHT_ANSWER && !r->is_found && fetch_response(f->fetch))
+        answer_own_format(fetch_response(f->fetch), flow_limit_fields(f).len > 0, &f->own_lines);
     f->fetch = NULL; /* it ends with this call */
     f->is_landed = true;
     f->landed = r->outcome;

@@ -69,6 +69,8 @@ enum flow_state flow_step_deliver(struct flow *f)
     gate_write_ref(f->gate, shape.head.p, shape.head.len, release_entry, entry_ref(e));
     struct span limits = flow_limit_fields(f);
     gate_write(f->gate, limits.p, limits.len);
+    if (parts.is_first && !f->own_lines.failed)
+        gate_write(f->gate, f->own_lines.p, f->own_lines.len);
     gate_write(f->gate, lines.p, lines.len);
     if (shape.body.len > 0)
         gate_write_ref(f->gate, shape.body.p, shape.body.len, release_entry, entry_ref(e));

@@ -4,42 +4,30 @@ import contextlib
 import itertools
 import json
 
-from items import ROOT
 from support.larder import BINARY
 from support_legacy import legacy_config
 
 prefixes = itertools.count(1)
-MEMBERS = "".join(path.read_text() for path in ROOT.glob("proxy/config/load*.c"))
 ENVIRONMENT = {"LARDER_TOKEN": "the-operators-token", "LARDER_SECRET": "a secret of all instances"}
-
-
-def _known(config):
-    """TEMPORARY: without what the other branches bring, until they are merged."""
-    if '"rate_limits"' not in MEMBERS:
-        config.pop("rate_limits", None)
-        for alias in config.get("aliases", []):
-            alias.pop("rate_limit", None)
-    if '"words"' not in MEMBERS:
-        config.get("log", {}).pop("words", None)
-    return config
 
 
 def start(factory, name, app, routes=None, environment=None, upstream=None, **more):
     """larder with conf/legacy/NAME.json before <app>; what differs from the file is what a test says. Its warm jobs
     run where a test wants them."""
     more.setdefault("warm", [])
-    config = _known(legacy_config(name, app.port, routes, **more))
+    config = legacy_config(name, app.port, routes, **more)
     config["upstreams"]["app"].update(upstream or {})
     larder = factory(config, BINARY, {**ENVIRONMENT, **(environment or {})})
-    if "redis" in config:
+    if "$profile" in config:
         larder.wait_until(lambda: larder.counter("redis.in_contact"))
     return larder
 
 
-def with_redis(redis, **more):
-    """What the file's profile "redis" says, of a test's own server, with a prefix that no other test has."""
-    return dict({"secret": {"env": "LARDER_SECRET"},
-                 "redis": {"server": redis.address, "prefix": f"legacy-{next(prefixes)}"}}, **more)
+def with_redis(redis):
+    """For start(): the file's own profile "redis", with a test's server, that has no password, and a prefix that no
+    other test has."""
+    return {"environment": {"REDIS_HOST": "127.0.0.1", "REDIS_PORT": str(redis.port)}, "$profile": "redis",
+            "$profiles": {"redis": {"redis": {"prefix": f"legacy-{next(prefixes)}", "password": None}}}}
 
 
 def status_of(answer):

@@ -220,8 +220,8 @@ def test_000_11_credentials_never_appear_in_clear(larder_factory, app, redis, tm
     """Not in keys, entries, stats, explanations, audit, access log and messages (at debug), nor in Redis, its
     names, values and log, nor in what is kept for the next start. (The bodies of answers are the app's own: a token that
     the app put there is in them, in memory and on request, and sealed in Redis.)"""
-    more = with_redis(redis, state_dir=str(tmp_path), log={"level": "debug", "words": None})
-    larder = start(larder_factory, "attendance", app, {name: {"shared": "full"} for name in SHORT}, **more)
+    larder = start(larder_factory, "attendance", app, state_dir=str(tmp_path), log={"level": "debug"},
+                   **with_redis(redis))
     secrets = []
     use_it(larder, secrets)
     larder.wait_until(lambda: larder.counter("redis.stores") >= 7)
@@ -290,8 +290,7 @@ def test_000_15_a_cache_error_falls_back_to_a_fresh_fetch(larder_factory, app, o
     if how == "no room":
         larder = start(larder_factory, "attendance", app, cache={"max_object_bytes": 100})
     else:
-        larder = start(larder_factory, "attendance", app, {"attendance": {"shared": "full"}},
-                       **with_redis(own_redis))
+        larder = start(larder_factory, "attendance", app, **with_redis(own_redis))
         own_redis.kill()
     answer = login(larder)
     assert answer.status == 200 and answer.json()["success"] is True
@@ -419,11 +418,11 @@ def test_000_22_one_dyno_with_procfile_and_port():
 
 def test_000_23_entries_survive_a_restart(larder_factory, app, redis):
     shared = with_redis(redis)
-    first = start(larder_factory, "attendance", app, {"attendance": {"shared": "full"}}, **shared)
+    first = start(larder_factory, "attendance", app, **shared)
     answer = login(first)
     first.wait_until(lambda: first.counter("redis.stores") >= 1)
     first.stop()
-    second = start(larder_factory, "attendance", app, {"attendance": {"shared": "full"}}, **shared)
+    second = start(larder_factory, "attendance", app, **shared)
     again = login(second)
     assert is_hit(again) and "detail=redis" in status_of(again) and again.body == answer.body
     assert app.count("login_and_fetch_attendance") == 1
@@ -438,7 +437,7 @@ def test_000_24_the_duration_is_adjusted_while_running(larder):
 def test_000_25_redis_in_production(larder_factory, app, redis):
     """Two dynos, one cache: what one has cleared is gone from both."""
     shared = with_redis(redis)
-    both = [start(larder_factory, "attendance", app, {"attendance": {"shared": "full"}}, **shared) for _ in range(2)]
+    both = [start(larder_factory, "attendance", app, **shared) for _ in range(2)]
     answer = login(both[0], "carl")
     both[0].wait_until(lambda: both[0].counter("redis.stores") >= 1)
     assert is_hit(login(both[1], "carl")) and login(both[1], "carl").body == answer.body

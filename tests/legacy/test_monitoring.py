@@ -297,8 +297,7 @@ def test_002_26_ten_users_cost_what_one_does(larder, app):
 
 def shared_pair(larder_factory, app, redis):
     shared = with_redis(redis)
-    full = {name: dict(rules, shared="full") for name, rules in NO_REFRESH.items()}
-    return lambda: start(larder_factory, "monitoring", app, full, **shared)
+    return lambda: start(larder_factory, "monitoring", app, NO_REFRESH, **shared)
 
 
 def test_002_27_with_redis_a_scanner_finds_what_another_fetched(larder_factory, app, redis):

@@ -32,9 +32,9 @@ struct alias_config {
     bool tells_failed;      /* the reply says itself what has failed */
     bool needs_bodies;      /* the reply holds what the app gave */
     bool takes_any_origin;
-    unsigned origin_count, limit_count;
+    unsigned origin_count;
     struct span *origins;
-    struct span *limits; /* names of rate limits */
+    struct rate_limit_set rate_limit; /* what its calls count against */
     unsigned when_count, expect_count, with_count;
     struct alias_test *when, *expect;
     struct reply_node *with;        /* bodies of canonical calls; of stats: whose figures */

@@ -94,6 +94,58 @@ static const struct {
     {"'control':{'socket':'/x','socket_mode':'rw'}", "$.control.socket_mode", "octal"},
 };
 
+/* Members of the first of "rate_limits", and what stands behind it. */
+static const struct {
+    const char *limit, *more, *where, *what;
+} rate_cases[] = {
+    {"'name':'a b','limits':['1/1s']", "", ".rate_limits[0].name", "1 to 64 letters"},
+    {"'name':'off','limits':['1/1s']", "", ".rate_limits[0].name", "choose another"},
+    {"'name':'a'", "", ".rate_limits[0]", "\"limits\" is missing"},
+    {"'name':'a','limits':'30/1m'", "", ".rate_limits[0].limits", "write an array"},
+    {"'name':'a','limits':['30']", "", ".rate_limits[0].limits[0]", "\"30/1m\""},
+    {"'name':'a','limits':['30/minute']", "", ".rate_limits[0].limits[0]", "no rate"},
+    {"'name':'a','limits':['0/1m']", "", ".rate_limits[0].limits[0]", "no rate"},
+    {"'name':'a','limits':['1/0s']", "", ".rate_limits[0].limits[0]", "no rate"},
+    {"'name':'a','limits':['1/32d']", "", ".rate_limits[0].limits[0]", "at most \"31d\""},
+    {"'name':'a','limits':[7]", "", ".rate_limits[0].limits[0]", "no rate"},
+    {"'name':'a','limits':['1/1m','2/1m']", "", ".rate_limits[0].limits[1]", "give one a name"},
+    {"'name':'a','limits':[{'burst':2}]", "", ".rate_limits[0].limits[0]", "\"60/1m\""},
+    {"'name':'a','limits':[{'rate':'1/x'}]", "", ".rate_limits[0].limits[0].rate", "no rate"},
+    {"'name':'a','limits':[{'rate':'1/1s','burst':0}]", "", ".rate_limits[0].limits[0].burst",
+     "from 1"},
+    {"'name':'a','limits':[{'rate':'1/1s','name':'b c'}]", "", ".rate_limits[0].limits[0].name",
+     "no name"},
+    {"'name':'a','limits':['1/1s'],'by':'json.user'", "", ".rate_limits[0].by", "before the body"},
+    {"'name':'a','limits':['1/1s'],'by':'clients'", "", ".rate_limits[0].by", "header.X"},
+    {"'name':'a','limits':['1/1s'],'by':[]", "", ".rate_limits[0].by", "1 to 4"},
+    {"'name':'a','limits':['1/1s'],'by':[7]", "", ".rate_limits[0].by[0]", "\"client\""},
+    {"'name':'a','limits':['1/1s'],'class':'header.X'", "", ".rate_limits[0].class", "\"classes\""},
+    {"'name':'a','limits':['1/1s'],'classes':{'t':[]}", "", ".rate_limits[0].classes",
+     "\"header.X-User-Type\""},
+    {"'name':'a','limits':['1/1s'],'class':'header.X','classes':{'t':'1/1s'}", "",
+     ".rate_limits[0].classes.t", "write an array"},
+    {"'name':'a','limits':['1/1s'],'class':'form.x','classes':{'t':[]}", "",
+     ".rate_limits[0].class", "before the body"},
+    {"'name':'a','limits':['1/1s'],'over':'stales'", "", ".rate_limits[0].over", "\"stale\""},
+    {"'name':'a','limits':['1/1s'],'max_client':5", "", ".rate_limits[0].max_client",
+     "did you mean \"max_clients\""},
+    {"'name':'a','limits':['1/1s']", ",{'name':'a','limits':['1/1s']}", ".rate_limits[1].name",
+     "choose another"},
+    {"'name':'a','limits':['1/1s']", ",{'name':'b','limits':[{'rate':'1/1s','name':'a-1s'}]}",
+     ".rate_limits[1]", "another name"},
+};
+
+static const struct {
+    const char *value, *where, *what;
+} rate_set_cases[] = {
+    {"'apy'", ".rate_limit", "did you mean \"api\""},
+    {"'nobody'", ".rate_limit", "no rate limit \"nobody\""},
+    {"7", ".rate_limit", "\"off\""},
+    {"['api','api']", ".rate_limit[1]", "twice"},
+    {"['api',7]", ".rate_limit[1]", "no rate limit"},
+    {"['api','b','c','d','e']", ".rate_limit", "at most 4"},
+};
+
 static void check(const char *text, const char *where, const char *what)
 {
     struct err errs[8] = {0};
@@ -157,6 +209,29 @@ static void mistakes_in_jobs_and_tokens_are_told(void **state)
     }
 }
 
+static void mistakes_in_rate_limits_are_told(void **state)
+{
+    char text[1024], where[128];
+    (void)state;
+    for (size_t i = 0; i < array_len(rate_cases); i++) {
+        snprintf(text, sizeof(text), START "'rate_limits':[{%s}%s]}", rate_cases[i].limit,
+                 rate_cases[i].more);
+        snprintf(where, sizeof(where), " at $%s", rate_cases[i].where);
+        check(text, where, rate_cases[i].what);
+    }
+    for (size_t i = 0; i < array_len(rate_set_cases); i++) {
+        static const char *const places[] = {"", "'routes':[{'name':'a','match':'GET /a',"};
+        for (unsigned n = 0; n < array_len(places); n++) {
+            snprintf(text, sizeof(text),
+                     START "'rate_limits':[{'name':'api','limits':['1/1s']}],%s'rate_limit':%s%s}",
+                     places[n], rate_set_cases[i].value, n ? "}]" : "");
+            snprintf(where, sizeof(where), " at $%s%s", n ? ".routes[0]" : "",
+                     rate_set_cases[i].where);
+            check(text, where, rate_set_cases[i].what);
+        }
+    }
+}
+
 static void more_pointers_than_one_reading_can_follow_are_refused(void **state)
 {
     (void)state;
@@ -193,6 +268,7 @@ int main(void)
         cmocka_unit_test(mistakes_in_a_routes_rules_are_told),
         cmocka_unit_test(mistakes_in_what_a_write_takes_back_are_told),
         cmocka_unit_test(mistakes_in_jobs_and_tokens_are_told),
+        cmocka_unit_test(mistakes_in_rate_limits_are_told),
         cmocka_unit_test(more_pointers_than_one_reading_can_follow_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
