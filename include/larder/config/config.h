@@ -150,16 +150,15 @@ struct config {
     struct config_object *objects; /* and all else */
     struct span profile;           /* of "$profiles", whose values these are; empty: none */
     unsigned listen_count;
-    struct listen_config listen[CONFIG_LISTEN_MAX];
     unsigned workers; /* resolved: at least 1 */
+    struct listen_config listen[CONFIG_LISTEN_MAX];
     struct control_config control;
-    unsigned warm_count;
+    unsigned warm_count, alias_count;
     struct warm_config *warms;
-    unsigned alias_count;
     struct alias_config *aliases; /* in the order in which they are tried: alias.h */
     struct span state_dir; /* where the hottest keys are kept for the next start; empty: nowhere */
     struct span warm_dir;  /* files with values for warm jobs stand here; empty: none may be read */
-    unsigned upstream_count;
+    unsigned upstream_count, rate_limit_count;
     struct upstream_config *upstreams;
     struct rate_limit *rate_limits;
     unsigned rate_limit_count;
