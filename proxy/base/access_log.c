@@ -174,7 +174,8 @@ static void format_record(const struct record *rec, const struct span *texts,
     write_text(&w, "larder.reason", texts[REASON]);
     json_write_u64(&w, "larder.age_s", rec->age_s);
     json_write_double(&w, "larder.upstream_ms", (double)rec->upstream_us / 1000, 3);
-    write_words(&w, rec, texts, words);
+    if (words)
+        write_words(&w, rec, texts, words);
     json_write_object_end(&w);
     buf_add_char(out, '\n');
 }

@@ -79,7 +79,7 @@ enum { ACCESS_LINE_MAX = 6 * (ACCESS_TEXTS + 3) * ACCESS_TEXT_MAX + 1024 };
 struct access_queue *access_queue_make(size_t bytes);
 void access_queue_free(struct access_queue *q);
 /* Takes the next record out and appends it as a line of JSON; false: the queue is empty. <words>
- * has LOG_WORDS texts. */
+ * has LOG_WORDS texts; NULL: none. */
 bool access_queue_format(struct access_queue *q, const struct span *words, struct buf *out);
 void access_queue_clear(struct access_queue *q); /* the consumer's, too */
 

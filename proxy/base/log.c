@@ -34,6 +34,7 @@ static struct {
     /* the writer, and main while there is no writer */
     pthread_t thread;
     struct span words[LOG_WORDS];
+    bool has_words;
 } lg = {
     .lock = PTHREAD_MUTEX_INITIALIZER, .wake = PTHREAD_COND_INITIALIZER, .level = LOG_LEVEL_INFO};
 
@@ -145,7 +146,7 @@ static bool drain_queue(struct access_queue *q, struct buf *batch)
 {
     while (batch->len < BATCH_FULL) {
         size_t before = batch->len;
-        if (!access_queue_format(q, lg.words, batch))
+        if (!access_queue_format(q, lg.has_words ? lg.words : NULL, batch))
             return false;
         if (batch->failed) { /* no memory: whole lines stay whole */
             batch->len = before;
@@ -253,6 +254,9 @@ enum err_code log_start(const struct log_config *config, struct err *err)
     if (rc)
         return rc;
     memcpy(lg.words, config->words, sizeof(lg.words));
+    lg.has_words = false;
+    for (unsigned i = 0; i < LOG_WORDS; i++)
+        lg.has_words |= lg.words[i].len > 0;
     lg.is_stopping = false;
     lg.is_running = true;
     log_set_level(config->level);

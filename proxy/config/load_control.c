@@ -243,9 +243,9 @@ void load_control(struct reading *r, const struct json *j, void *into)
     struct control_config *c = &config->control;
     if (!reading_members(r, j, &object_control, c))
         return;
-    bool is_guarded = json_member(j, SPAN_LIT("token")) || json_member(j, SPAN_LIT("tokens")) ||
-                      json_member(j, SPAN_LIT("allow"));
-    if (is_guarded)
+    c->is_guarded = json_member(j, SPAN_LIT("token")) || json_member(j, SPAN_LIT("tokens")) ||
+                    json_member(j, SPAN_LIT("allow"));
+    if (c->is_guarded)
         return;
     if (c->mount)
         reading_fail(r, j,

@@ -20,7 +20,7 @@ struct filling {
     char time[TIME_MAX];
 };
 
-static bool fail(struct filling *f, enum err_code rc, const struct reply_value *v)
+static bool give_up(struct filling *f, enum err_code rc, const struct reply_value *v)
 {
     if (!f->rc) {
         f->rc = rc;
@@ -141,10 +141,10 @@ static bool read_value(struct filling *f, const struct reply_value *v, struct re
     *d = (struct reply_datum){0};
     f->decimals = -1;
     if (!f->source->value_of(f->source->arg, v, d))
-        return fail(f, ERR_NOMEM, v);
+        return give_up(f, ERR_NOMEM, v);
     if (is_absent(d)) {
         if (v->group == REPLY_OF_REQUEST && !v->is_optional)
-            return fail(f, ERR_NOT_FOUND, v);
+            return give_up(f, ERR_NOT_FOUND, v);
         return false;
     }
     if (d->kind == DATUM_TIME && v->filter_count == 0)
@@ -153,7 +153,7 @@ static bool read_value(struct filling *f, const struct reply_value *v, struct re
         if (apply(f, v, &v->filters[i], d))
             continue;
         if (v->group == REPLY_OF_REQUEST)
-            return fail(f, ERR_SYNTAX, v);
+            return give_up(f, ERR_SYNTAX, v);
         break; /* what the app or stats give is told as it is */
     }
     return true;
@@ -206,7 +206,7 @@ static void add_datum(const struct filling *f, const struct reply_datum *d, bool
 static void note_room(struct filling *f, const struct buf *b)
 {
     if (b->failed)
-        (void)fail(f, b->no_memory ? ERR_NOMEM : ERR_TOO_LARGE, NULL);
+        (void)give_up(f, b->no_memory ? ERR_NOMEM : ERR_TOO_LARGE, NULL);
 }
 
 static void begin(struct filling *f, const struct reply_node *n, bool is_member)

@@ -439,14 +439,25 @@ bool alias_handle(struct call *c)
     return r->alias->is_merged ? ask_app(r) : run_action(r);
 }
 
+/* Of those that change something. */
+static void warn(const struct config *c, const struct alias_config *a)
+{
+    if (a->is_open)
+        log_warn("the alias \"" SPAN_FMT "\" is open: anybody who reaches the public listener may "
+                 "%s; take \"open\" away, or let only those in who may",
+                 SPAN_ARG(a->text),
+                 a->action == ALIAS_WARM ? "warm the cache" : "invalidate what it names");
+    else if (!c->control.is_guarded)
+        log_warn("the alias \"" SPAN_FMT
+                 "\" is for who comes from loopback: behind a proxy on this "
+                 "machine that is everybody; give \"control\" a \"token\", or say with \"allow\" "
+                 "who may call",
+                 SPAN_ARG(a->text));
+}
+
 void aliases_warn(const struct config *c)
 {
-    for (unsigned i = 0; i < c->alias_count; i++) {
-        const struct alias_config *a = &c->aliases[i];
-        if (a->is_open && a->action != ALIAS_STATS)
-            log_warn("the alias \"" SPAN_FMT "\" is open: anybody who reaches the public listener "
-                     "may %s; take \"open\" away, or let only those in who may",
-                     SPAN_ARG(a->text),
-                     a->action == ALIAS_WARM ? "warm the cache" : "invalidate what it names");
-    }
+    for (unsigned i = 0; i < c->alias_count; i++)
+        if (c->aliases[i].action != ALIAS_STATS)
+            warn(c, &c->aliases[i]);
 }

@@ -59,7 +59,14 @@ static bool add_warm(struct alias_result *r, const struct alias_config *a, struc
     bool is_done = span_eq(text(job, "state"), SPAN_LIT("done"));
     r->warmed += number(root, "warmed");
     r->failed += number(root, "failed");
-    return (is_done && (a->tells_failed || !number(root, "failed"))) || fail_item(c, job);
+    if (!is_done || (!a->tells_failed && number(root, "failed")))
+        return fail_item(c, job);
+    const struct json *items = json_member(job, SPAN_LIT("items"));
+    for (const struct json *i = a->needs_bodies && items ? items->first : NULL; i; i = i->next)
+        if (json_member(i, SPAN_LIT("body_left_out")))
+            return !call_fail(c, 503, "overloaded", "there was no room for the body of %.*s",
+                              CUT(text(i, "url")));
+    return true;
 }
 
 bool alias_result_add(struct alias_result *r, const struct alias_config *a, struct call *c,

@@ -155,7 +155,10 @@ static void write_item(struct json_writer *w, const struct job_item *i)
     else if (i->answer.len) {
         cleanup(json_doc_freep) struct json_doc *doc = NULL;
         enum { DEPTH = 64 };
-        if (json_parse(buf_span(&i->answer), NULL, 0, DEPTH, &doc, NULL) == ERR_OK) {
+        enum err_code rc = json_parse(buf_span(&i->answer), NULL, 0, DEPTH, &doc, NULL);
+        if (rc == ERR_NOMEM) { /* nobody knows what it is */
+            w->out->failed = w->out->no_memory = true;
+        } else if (rc == ERR_OK) {
             json_write_name(w, SPAN_LIT("body"));
             buf_add_span(w->out, buf_span(&i->answer));
             w->need_comma = true;

@@ -90,6 +90,21 @@ static void add_redis(const struct json *redis, struct buf *out)
     }
 }
 
+/* One line for each: whom did it stop? */
+static void add_rate_limits(const struct json *limits, struct buf *out)
+{
+    static const char *const names[] = {"allowed", "refused", "would_refuse", "clients"};
+    for (const struct json *l = limits->first; l; l = l->next) {
+        buf_add_str(out, "\nrate limit ");
+        text_clean(out, l->name, "");
+        for (unsigned i = 0; i < array_len(names); i++) {
+            buf_add_fmt(out, "%s %s ", i ? "," : ":", names[i]);
+            text_scalar(out, member(l, names[i]));
+        }
+    }
+    buf_add_char(out, '\n');
+}
+
 void show_stats(const struct json *root, struct buf *out)
 {
     const struct json *totals = member(root, "totals"), *routes = member(root, "routes");
@@ -115,6 +130,8 @@ void show_stats(const struct json *root, struct buf *out)
     ctl_table_format(buf_span(&cells), "lrrrrrrrrrr", out);
     if (member(root, "redis"))
         add_redis(member(root, "redis"), out);
+    if (member(root, "rate_limits"))
+        add_rate_limits(member(root, "rate_limits"), out);
     out->failed |= cells.failed;
     buf_fini(&cells);
 }

@@ -261,6 +261,16 @@ static void write_freshness(struct json_writer *w, const struct route *r)
     json_write_object_end(w);
 }
 
+static void write_limits(struct json_writer *w, const struct config *c, const struct route *r)
+{
+    if (r->rate_limit.count == 0)
+        return;
+    json_write_array(w, "rate_limits");
+    for (unsigned i = 0; i < r->rate_limit.count; i++)
+        json_write_span(w, NULL, c->rate_limits[r->rate_limit.index[i]].name);
+    json_write_array_end(w);
+}
+
 enum err_code explain_format(const struct shared *s, const struct explain_request *r,
                              struct buf *out, const char **ret_why)
 {
@@ -288,6 +298,7 @@ enum err_code explain_format(const struct shared *s, const struct explain_reques
     if (a->has_key)
         write_tags(&w, a);
     write_rules(&w, s, a->l.route);
+    write_limits(&w, s->config, a->l.route);
     json_write_span(&w, "upstream", s->config->upstreams[a->l.route->upstream].name);
     if (e)
         write_entry(&w, e);

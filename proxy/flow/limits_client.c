@@ -14,11 +14,11 @@ static bool parse_address(struct span s, uint8_t ret[16])
 {
     char text[INET6_ADDRSTRLEN];
     struct in6_addr v6;
-    struct span rest;
+    struct span port, rest, host = span_split(s, ':', &port);
     if (s.len > 1 && s.p[0] == '[')
         s = span_split(span_of(s.p + 1, s.len - 1), ']', &rest);
-    else if (s.len && memchr(s.p, '.', s.len))
-        s = span_split(s, ':', &rest);
+    else if (port.len && !memchr(port.p, ':', port.len))
+        s = host; /* IPv6 has more colons than one */
     if (s.len == 0 || s.len >= sizeof(text))
         return false;
     memcpy(text, s.p, s.len);

@@ -63,6 +63,7 @@ django_process = app_fixtures("django_app", "gunicorn")
 fastapi_process = app_fixtures("fastapi_app", "uvicorn")
 school_process = app_fixtures("school_app", "gunicorn")
 moody_process = app_fixtures("moody_app", "gunicorn")
+legacy_process = app_fixtures("legacy_app", "gunicorn")
 desk_flask_process = app_fixtures("desk_flask", "gunicorn")
 desk_fastapi_process = app_fixtures("desk_fastapi", "uvicorn")
 desk_channels_process = app_fixtures("desk_channels", "daphne")
@@ -90,6 +91,12 @@ def fastapi_app(fastapi_process):
 def moody_app(moody_process):
     moody_process.reset()
     return moody_process
+
+
+@pytest.fixture
+def legacy_app(legacy_process):
+    legacy_process.reset()
+    return legacy_process
 
 
 @pytest.fixture

@@ -46,6 +46,7 @@ def config(app):
     return {
         "listen": "127.0.0.1:0", "control": {"listen": "127.0.0.1:0"}, "workers": 2,
         "upstreams": {"app": {"server": f"127.0.0.1:{app.port}"}},
+        "rate_limits": [{"name": "all", "limits": ["1000000/1h"]}], "rate_limit": "all",
         "routes": [
             {"name": "courses", "match": "GET /api/courses", "ttl": "1h",
              "key": ["query.organization_id"], "tags": ["org:{query.organization_id}"],
@@ -55,7 +56,22 @@ def config(app):
             {"name": "room", "match": "GET /api/rooms/{id}", "ttl": "1h", "key": ["path.id"],
              "tags": ["room:{path.id}"]},
             {"name": "room-writes", "match": "PUT,DELETE /api/rooms/{id}",
-             "on_write": {"tags": ["room:{path.id}"]}}]}
+             "on_write": {"tags": ["room:{path.id}"]}}],
+        "aliases": [
+            {"on": "POST /old/clear", "do": "invalidate", "open": True, "cors": "*",
+             "expect": {"json.kind": ["courses", "rooms"]},
+             "with": [{"route": "${json.kind}", "params": {"organization_id": "${json.org?}"}},
+                      {"tag": "org:${json.org?}"}],
+             "reply": {"message": "${json.kind} cleared", "n": "${removed}"}},
+            {"on": "POST /old/warm", "do": "warm", "open": True,
+             "with": {"urls": ["/api/courses?organization_id=${json.org}"]},
+             "reply": {"name": "${result.courses/name}", "all": "${result.courses}"}},
+            {"on": "GET /old/stats", "do": "stats", "open": True,
+             "with": {"organization_id": "${query.org?}"},
+             "reply": {"hits": "${hits}", "rate": "${hit_ratio|percent|1}", "now": "${now|local}",
+                       "p99": "${latency.all.p99|1}", "window": "${stats/window}"}},
+            {"on": "GET /api/rooms/merged", "do": "stats", "open": True, "merge": True,
+             "reply": {"entries": "${entries}"}}]}
 
 
 REDIS = {"secret": "0123456789abcdef", "upstreams": {"app": {"server": "127.0.0.1:8000"}},
@@ -124,7 +140,7 @@ def test_certificates_are_read_whole_or_the_want_of_memory_is_told(orders, schoo
 def test_tls_goes_on_while_memory_is_short(larder_factory, orders, school_app, authority, pair):
     c = config(school_app)
     listener = {"address": "127.0.0.1:0", "tls": {"certificates": [pair.config()]}}
-    inner = larder_factory(dict(c, listen=["127.0.0.1:0", listener], routes=[]))
+    inner = larder_factory(dict(c, listen=["127.0.0.1:0", listener], routes=[], aliases=[]))
     c["listen"] = ["127.0.0.1:0", listener]
     c["upstreams"] = {"app": {"server": f"https://127.0.0.1:{inner.tls_port}",
                               "tls": {"ca": str(authority.certificate), **pair.config()}}}
@@ -226,6 +242,15 @@ def test_answers_stay_right_and_invalidations_final_while_memory_is_short(
                  ("POST", "warm", {"urls": ["/api/rooms/1", "/api/rooms/2"], "wait": True}),
                  ("POST", "explain", {"url": "/api/rooms/3"}),
                  ("GET", "stats", None), ("GET", "keys", None), ("GET", "jobs", None)]
+        for method, path, body, member in (
+                ("POST", "clear", {"kind": "courses", "org": str(i % 3)}, "n"),
+                ("POST", "warm", {"org": str(i % 3)}, "all"),
+                ("GET", f"stats?org={i % 3}", None, "p99")):
+            answer = ask(method, f"/old/{path}", json.dumps(body) if body else None)
+            assert not answer or member in answer
+            assert not answer or answer.get("name", f"courses-{i % 3}") == f"courses-{i % 3}"
+        answer = ask("GET", "/api/rooms/merged")
+        assert not answer or answer["name"] == "room-merged" and answer["entries"] >= 0
         method, name, body = calls[i % len(calls)]
         ask(method, f"/api/cache/{name}", json.dumps(body) if body else None, control=True)
 

@@ -254,6 +254,9 @@ def test_routes_choose_their_limits(larder_factory, moody_app):
     assert ask(larder, "/thing/default") == [200]
     assert ask(larder, "/thing/else", times=2) == [200, 429], "what passes has the default"
     assert figures(larder, "tight")["refused"] == 2
+    explained = larder.control("POST", "/api/cache/explain",
+                               body=json.dumps({"url": "/thing/both"}))
+    assert explained.json()["rate_limits"] == ["tight", "wide"]
     assert figures(larder, "wide")["allowed"] == 1 and figures(larder, "wide")["refused"] == 0
 
 

@@ -40,10 +40,11 @@ struct quota_view {
 };
 
 /* A window lets <count> through in the present window and that part of the one before which a
- * window that ended now would still hold, as if its requests had come evenly: never more than
- * <count> within a window counted from the first request, never twice as many within any, and in
- * the long run <count> in each. A bucket lets at most <burst> and what <count> per window make of
- * the time through, in any span of time. */
+ * window that ended now would still hold, as if its requests had come evenly: at most <count>
+ * within a window counted from the first request, at most twice as many within any (where a client
+ * comes at the end of one window, and at the end of the next), and in the long run <count> in each.
+ * A bucket lets at most <burst> and what <count> per window make of the time through, in any span
+ * of time. */
 void quota_look(const struct quota_limit *l, const struct quota_state *s, mono_ms now,
                 struct quota_view *ret);
 /* One more is let through, whether or not there is room for it. */

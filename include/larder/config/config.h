@@ -124,6 +124,7 @@ struct control_config {
     unsigned socket_mode;
     unsigned token_count;
     struct token_config *tokens;
+    bool is_guarded;      /* it says itself who may call: by tokens, or by networks */
     unsigned allow_count; /* who may call without a token; default loopback */
     struct cidr allow[32];
 };

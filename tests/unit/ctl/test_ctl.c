@@ -486,6 +486,14 @@ static void answers_are_shown_as_people_read_them(void **state)
          "                -\n"
          "a?           12     -       -      -         -      -        -        -               -"
          "                -\n"},
+        {show_stats,
+         "{\"totals\":{\"requests\":1},\"rate_limits\":{\"api\":{\"allowed\":9,\"refused\":2,"
+         "\"would_refuse\":0,\"stale\":1,\"clients\":3}}}",
+         "ROUTE  REQUESTS  HITS  MISSES  STALE  BYPASSES  HIT %  ENTRIES  BYTES  HIT p50/p99 ms"
+         "  MISS p50/p99 ms\n"
+         "(all)         1     -       -      -         -      -        -      -               -"
+         "                -\n"
+         "\nrate limit api: allowed 9, refused 2, would_refuse 0, clients 3\n"},
         {show_keys,
          "{\"total\":7,\"keys\":[{\"key\":\"a:1\",\"route\":\"a\",\"status\":200,\"age_s\":61,"
          "\"ttl_s\":-4,\"bytes\":12,\"hits\":3}]}",
