@@ -161,7 +161,6 @@ struct config {
     unsigned upstream_count, rate_limit_count;
     struct upstream_config *upstreams;
     struct rate_limit *rate_limits;
-    unsigned rate_limit_count;
     struct rate_limit_set rate_limit; /* of routes that say nothing of it */
     unsigned route_count;
     struct route *routes; /* the last one is the implicit "pass": everything else, not cached */
