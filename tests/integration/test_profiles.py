@@ -119,8 +119,9 @@ def test_each_file_of_conf_fits_the_schema_and_each_of_its_profiles_is_good(path
     config = strip(path.read_text())
     schema = json.loads((ROOT / "conf/larder.schema.json").read_text())
     jsonschema.Draft7Validator(schema).validate(config)
-    told = {name: "0123456789abcdef0123456789abcdef" for name in
-            re.findall(r'"env": *"(\w*(?:SECRET|TOKEN|PASSWORD|KEY)\w*)"', path.read_text())}
+    told = dict.fromkeys(re.findall(r'"env": *"(\w+)" *\}|\$\{?(\w+_(?:HOST|PORT))\}?', path.read_text()))
+    told = {name: "0123456789abcdef0123456789abcdef" if one else "8123"
+            for one, other in told for name in (one or other,)}
     for profile in config.get("$profiles", {"": {}}):
         done = run("-t", "-c", str(path), *(["-p", profile] if profile else []), **told)
         assert done.returncode == 0, done.stderr
