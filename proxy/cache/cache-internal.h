@@ -60,7 +60,7 @@ struct shard {
 
 struct queue { /* SIEVE: newest first; the hand goes from the oldest to the newest */
     struct list entries;
-    struct list *hand; /* NULL: at the oldest */
+    struct list *hand;              /* NULL: at the oldest */
     uint64_t count, answers, bytes; /* count: with markers */
     struct store_limits limits;
     _Atomic uint64_t inserted, evicted, expired, invalidated, too_large, overtaken;

@@ -85,3 +85,11 @@ def until_new(larder, ask, old):
         return found[0].body != old.body
     larder.wait_until(is_new)
     return found[0]
+
+
+def by_outcome(larder, count):
+    """The access log's lines of so many requests, whichever was written first."""
+    lines = {}
+    for line in larder.access_lines(count):
+        lines.setdefault(line["larder.outcome"], []).append(line)
+    return lines

@@ -49,6 +49,8 @@ def three_of_four(larder):
     """One miss and three hits."""
     for _ in range(4):
         assert get(larder).status == 200
+    larder.wait_until(lambda: larder.counter("totals.latency_ms.miss.count") == 1 and
+                      larder.counter("upstreams.app.active") == 0)
 
 
 # --- routes and lifetimes ---
@@ -109,6 +111,7 @@ def test_002_10_the_connections_answer_exactly(larder):
     larder.wait_for_counter("upstreams.app.idle", 5)
     for _ in range(19):
         get(larder, "/health")
+    larder.wait_until(lambda: larder.counter("upstreams.app.active") == 0)
     answer = get(larder, "/performance/connections")
     found = re.fullmatch(rb'\{"pool_enabled":true,"max_connections":20,"active_connections":0,"idle_connections":(\d+),'
                          rb'"total_requests":20,"connection_reuse_rate":(\d+\.\d)\}\n?', answer.body)
