@@ -22,15 +22,11 @@ static void *try_calloc(size_t count, size_t size)
     return fails() ? NULL : calloc(count, size);
 }
 
-static void *try_realloc(void *p, size_t size)
-{
-    return fails() ? NULL : realloc(p, size);
-}
-
 #define malloc try_malloc
 #define calloc try_calloc
-#define realloc try_realloc
 /* NOLINTBEGIN(bugprone-suspicious-include) */
+#include "../../../proxy/base/wipe.c"
+
 #include "../../../proxy/base/buf.c"
 #include "../../../proxy/base/json_doc.c"
 #include "../../../proxy/base/json_names.c"
@@ -39,7 +35,6 @@ static void *try_realloc(void *p, size_t size)
 /* NOLINTEND(bugprone-suspicious-include) */
 #undef malloc
 #undef calloc
-#undef realloc
 
 enum { TRIES_MAX = 1000 };
 

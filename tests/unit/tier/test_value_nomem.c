@@ -15,20 +15,15 @@ static void *try_malloc(size_t size)
     return fails() ? NULL : malloc(size);
 }
 
-static void *try_realloc(void *p, size_t size)
-{
-    return fails() ? NULL : realloc(p, size);
-}
-
 #define malloc try_malloc
-#define realloc try_realloc
 /* NOLINTBEGIN(bugprone-suspicious-include) */
+#include "../../../proxy/base/wipe.c"
+
 #include "../../../proxy/base/buf.c"
 #include "../../../proxy/cache/entry.c"
 #include "../../../proxy/tier/value.c"
 /* NOLINTEND(bugprone-suspicious-include) */
 #undef malloc
-#undef realloc
 
 enum { TRIES_MAX = 100, LONG = 20000 };
 
