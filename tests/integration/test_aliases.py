@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from support.larder import BINARY
 from test_caching import config
 
 UUID = "8d1f1c36-4a52-4a6e-9b1c-5f1f6c2b7a10"
@@ -120,16 +121,11 @@ def test_attendance_tells_its_health_and_clears_all(larder_factory, legacy_app):
 def test_local_time_is_that_of_larders_zone(larder_factory, legacy_app, zone, hours):
     alias = {"on": "GET /now", "do": "stats", "open": True,
              "reply": {"local": "${now|local}", "utc": "${now|utc}", "plain": "at ${now}"}}
-    larder = larder_factory(config(legacy_app, aliases=[alias]), *with_zone(zone))
+    larder = larder_factory(config(legacy_app, aliases=[alias]), BINARY, {"TZ": zone})
     told = get(larder, "/now").json()
     local, utc = (datetime.datetime.fromisoformat(told[n].rstrip("Z")) for n in ("local", "utc"))
     assert (local.replace(microsecond=0) - utc) == datetime.timedelta(hours=hours)
     assert told["plain"] == "at " + told["utc"]
-
-
-def with_zone(zone):
-    from support.larder import BINARY
-    return BINARY, {"TZ": zone}
 
 
 # --- timetable ---
