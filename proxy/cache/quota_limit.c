@@ -49,7 +49,7 @@ static uint64_t room_from(const struct quota_limit *l, uint32_t before, uint32_t
 {
     uint64_t all = (uint64_t)before * l->window_ms;
     uint64_t room = (uint64_t)(l->count - now) * l->window_ms;
-    return all < room ? 0 : (all - room) / before + 1;
+    return before == 0 || all < room ? 0 : (all - room) / before + 1;
 }
 
 static void look_at_window(const struct quota_limit *l, const struct quota_state *s, mono_ms now,

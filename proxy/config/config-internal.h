@@ -134,7 +134,7 @@ bool profile_apply(struct reading *r, const char *wanted);
 bool is_env_reference(const struct json *j);
 /* Puts in place of each reference in <j> what it means; a default of null takes it out. */
 void environment_resolve(struct reading *r, struct json *j);
-/* Puts variables into the addresses of the config. */
+/* Puts variables into the addresses and rates of the config. */
 void environment_expand(struct reading *r, struct json *root);
 /* If <j> is a text of the environment that is a number or boolean: as such in *ret. */
 bool environment_literal(const struct json *j, struct json *ret);

@@ -1,7 +1,7 @@
 /* What of a config comes from the environment is put into its tree before anything is read:
  *
  *   {"env": "NAME"}, {"env": "NAME", "default": VALUE}   in place of any value
- *   $NAME, ${NAME}, ${NAME:-fallback}                    within addresses
+ *   $NAME, ${NAME}, ${NAME:-fallback}                    within addresses and rates
  *
  * A variable that is set but empty is as good as none, as in a shell's ${NAME:-fallback}. A text
  * that came so is read as a number or boolean where one is wanted (reader.c). */
@@ -201,6 +201,22 @@ static void expand_members(struct reading *r, struct json *j, const char *one, c
     expand(r, json_edit_member(j, span_str(other)));
 }
 
+/* "limits" of a rate limit, or of one of its classes. */
+static void expand_rates(struct reading *r, struct json *rates)
+{
+    for (struct json *c = rates && rates->type == JSON_ARRAY ? rates->first : NULL; c; c = c->next)
+        expand(r, c->type == JSON_OBJECT ? json_edit_member(c, SPAN_LIT("rate")) : c);
+}
+
+static void expand_rate_limit(struct reading *r, struct json *limit)
+{
+    struct json *classes = json_edit_member(limit, SPAN_LIT("classes"));
+    expand_rates(r, json_edit_member(limit, SPAN_LIT("limits")));
+    for (struct json *c = classes && classes->type == JSON_OBJECT ? classes->first : NULL; c;
+         c = c->next)
+        expand_rates(r, c);
+}
+
 void environment_expand(struct reading *r, struct json *root)
 {
     struct json *upstreams = json_edit_member(root, SPAN_LIT("upstreams"));
@@ -209,6 +225,10 @@ void environment_expand(struct reading *r, struct json *root)
     expand_members(r, json_edit_member(root, SPAN_LIT("redis")), "server", "sentinels");
     for (struct json *u = upstreams ? upstreams->first : NULL; u; u = u->next)
         expand_members(r, u, "server", "servers");
+    struct json *limits = json_edit_member(root, SPAN_LIT("rate_limits"));
+    for (struct json *l = limits && limits->type == JSON_ARRAY ? limits->first : NULL; l;
+         l = l->next)
+        expand_rate_limit(r, l);
 }
 
 bool environment_literal(const struct json *j, struct json *ret)

@@ -181,7 +181,7 @@ static void check_policy_names(struct reading *r, const struct json *j, const st
 {
     const struct json *at = j->first;
     struct quoted q;
-    for (unsigned i = 0; i < c->policy_count; i++, at = at->next)
+    for (unsigned i = 0; at && i < c->policy_count; i++, at = at->next)
         for (unsigned n = 0; n < i; n++)
             if (c->policies[i].name.len && span_eq(c->policies[i].name, c->policies[n].name))
                 reading_fail(r, at,

@@ -5,11 +5,11 @@
 #include <larder/config/reply_template.h>
 
 static const struct {
-    enum reply_group group;
     const char *text;
+    enum reply_group group;
     enum reply_unit unit;
 } names[] = {
-#define X(group, name, text, unit) {REPLY_OF_##group, text, REPLY_UNIT_##unit},
+#define X(group, name, text, unit) {text, REPLY_OF_##group, REPLY_UNIT_##unit},
     REPLY_NAMES(X)
 #undef X
 };
@@ -409,8 +409,10 @@ static void read_text(struct reading *r, const struct json *j, const struct repl
     struct span s = j->text;
     struct buf literal;
     n->pieces = reading_alloc(r, count_values(s) + 1, sizeof(*n->pieces));
+    if (!n->pieces)
+        return;
     buf_init(&literal, s.len + 1);
-    for (size_t at = 0; n->pieces && at < s.len;) {
+    for (size_t at = 0; at < s.len;) {
         buf_reset(&literal);
         at = read_literal(s, at, &literal);
         struct reply_piece *piece = &n->pieces[n->piece_count++];

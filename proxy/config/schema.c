@@ -3,7 +3,7 @@
 
 #define SIZE_PATTERN "^[0-9]+(B|KiB|MiB|GiB|TiB)?$"
 #define PARAM_PATTERN "^(auth|/.+|(path|query|header|cookie|json|form)[.].+)$"
-#define RATE_PATTERN "^[1-9][0-9]{0,9}/[0-9]+(ms|s|m|h|d)$"
+#define RATE_PATTERN "^[1-9][0-9]{0,9}/[0-9]+(ms|s|m|h|d)$|[$]"
 #define ONE_OF_FILE(member)                                                                        \
     "{\"type\": \"object\", \"required\": [\"" member "\"], \"additionalProperties\": false, "     \
     "\"properties\": {\"" member "\": {\"type\": \"string\", \"minLength\": 1}}}"

@@ -346,13 +346,14 @@ def test_school_tells_of_its_health_all_that_it_did(larder_factory, legacy_app):
                    "tasks": {"queued": "${jobs.queued}", "done": "${jobs.done}"},
                    "uptime": "${uptime|int}", "version": ["${stats/window}", "${stats/nope}"],
                    "tunnels": "${stats/totals/tunnels/open}",
-                   "all": "${stats/totals/saved}", "limits": "${rate_limit.api.refused}"}})
+                   "all": "${stats/totals/saved}", "limits": "${rate_limit.api.refused}"}},
+        rate_limits=[{"name": "api", "limits": ["500/1h"]}])
     get(larder, "/students/Grade1", 3)
     told = get(larder, "/health/scalability").json()
     assert told["cache"]["hit_rate"] == 0.67 and told["cache"]["bytes"] > 0
     assert told["response_times"]["p99"] > 0 and told["pool"]["failed"] == 0
     assert told["tasks"] == {"queued": 0, "done": 0} and isinstance(told["uptime"], int)
-    assert (told["version"], told["tunnels"], told["limits"]) == (["start", None], 0, None)
+    assert (told["version"], told["tunnels"], told["limits"]) == (["start", None], 0, 0)
     assert told["all"]["upstream_calls"] == 2
 
 
@@ -539,3 +540,25 @@ def test_calls_by_many_at_once(larder_factory, legacy_app):
                     {"organization_id": str(n - 2), "resource_type": "all"}).status
     with concurrent.futures.ThreadPoolExecutor(16) as pool:
         assert set(pool.map(one, range(200))) == {200}
+
+
+# --- with rate limits ---
+
+def test_calls_count_against_a_rate_limit(larder_factory, legacy_app):
+    """Beyond it they do nothing, are told when to come again, and scripts may read that."""
+    larder = start(
+        larder_factory, legacy_app,
+        [{"name": "students", "match": "GET /students/{class}", "key": ["path.class"], "ttl": "1800s"}],
+        {"on": "POST /clear-cache", "do": "invalidate", "open": True, "cors": "*", "rate_limit": "clear",
+         "with": {"all": True}, "reply": {"cleared": "${matched}"}},
+        rate_limits=[{"name": "clear", "by": "all", "limits": ["2/1h"]}])
+    first = post(larder, "/clear-cache", Origin="https://a.example")
+    assert first.headers["RateLimit"].startswith('"clear-1h";r=1;t=')
+    assert post(larder, "/clear-cache").status == 200
+    get(larder, "/students/Grade1")
+    third = post(larder, "/clear-cache", Origin="https://a.example")
+    assert (third.status, third.headers["Content-Type"]) == (429, "application/problem+json")
+    assert third.json()["violated-policies"] == ["clear-1h"] and int(third.headers["Retry-After"]) > 0
+    assert third.headers["Access-Control-Allow-Origin"] == "*"
+    assert get(larder, "/students/Grade1").headers["Cache-Status"].startswith("larder; hit")
+    assert larder.stats()["rate_limits"]["clear"]["refused"] == 1

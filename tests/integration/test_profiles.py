@@ -1,11 +1,13 @@
 """One file for all places: what the environment tells, and profiles over the rest."""
 import json
 import os
+import re
 import subprocess
 
+import jsonschema
 import pytest
 
-from support.larder import BINARY, Larder, Refused
+from support.larder import BINARY, ROOT, Larder, Refused
 
 
 def write(tmp_path, config):
@@ -104,3 +106,23 @@ def test_larder_does_not_start_where_its_environment_lacks_something(school_app)
     with pytest.raises(Refused) as refused:
         Larder(config(school_app), BINARY, {"FLASK_ENV": "production", "DB_HOST": "127.0.0.1"})
     refused.value.check("the environment has no SECRET_KEY")
+
+
+def strip(text):
+    return json.loads(re.sub(r"(?m)(^|\s)//.*$", "", text))
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "conf").rglob("*.json")), ids=lambda p: p.stem)
+def test_each_file_of_conf_fits_the_schema_and_each_of_its_profiles_is_good(path):
+    if path.name == "larder.schema.json":
+        return
+    config = strip(path.read_text())
+    schema = json.loads((ROOT / "conf/larder.schema.json").read_text())
+    jsonschema.Draft7Validator(schema).validate(config)
+    told = dict.fromkeys(re.findall(r'"env": *"(\w+)" *\}|\$\{?(\w+_(?:HOST|PORT))\}?', path.read_text()))
+    told = {name: "0123456789abcdef0123456789abcdef" if one else "8123"
+            for one, other in told for name in (one or other,)}
+    for profile in config.get("$profiles", {"": {}}):
+        done = run("-t", "-c", str(path), *(["-p", profile] if profile else []), **told)
+        assert done.returncode == 0, done.stderr
+        assert not profile or f"profile   {profile}" in done.stdout

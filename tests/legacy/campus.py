@@ -1,33 +1,15 @@
 """The timetable's parts for tests: conf/legacy/timetable.json before tests/apps/timetable."""
 import json
-import os
 
-from items import ROOT
 from steps import prefixes
 from support.larder import BINARY
 from support_legacy import legacy_config
 
 TOKEN = "the-token-of-organization-123"
 ENVIRONMENT = {"LARDER_SECRET": "a secret of all instances", "ORG_123_TOKEN": TOKEN}
-SCHEMA = (ROOT / "conf/larder.schema.json").read_text()
 BIG, SMALL = "123", "uuid-456"
 RESOURCES = {"courses": "courses", "faculty": "faculty", "rooms": "rooms", "students": "students",
              "time_slots": "time-slots", "config": "time-config", "departments": "departments"}
-
-
-def _known(config):
-    """TEMPORARY: without what the other branches bring, until they are merged."""
-    def resolved(value):
-        if isinstance(value, dict) and set(value) == {"env", "default"}:
-            return value["default"]
-        if isinstance(value, dict):
-            return {name: resolved(v) for name, v in value.items() if name != "rate_limit"}
-        return [resolved(v) for v in value] if isinstance(value, list) else value
-    if '"words"' not in SCHEMA:
-        config.get("log", {}).pop("words", None)
-    if "rate_limits" not in SCHEMA:
-        config.pop("rate_limits", None)
-    return config if "$profile" in SCHEMA else resolved(config)
 
 
 def start(factory, django, redis=None, prefix=None, fastapi=None, environment=None, routes=None, **more):
@@ -40,7 +22,7 @@ def start(factory, django, redis=None, prefix=None, fastapi=None, environment=No
     else:
         more.update(redis=None, secret=None)
     ports = {"django": django.port, "fastapi": fastapi.port if fastapi else 1}
-    larder = factory(_known(legacy_config("timetable", ports, routes, **more)), BINARY,
+    larder = factory(legacy_config("timetable", ports, routes, **more), BINARY,
                      {**ENVIRONMENT, **(environment or {})})
     if redis:
         larder.wait_until(lambda: larder.counter("redis.in_contact"))

@@ -1,38 +1,14 @@
 """The school's parts for tests: conf/legacy/school.json before tests/apps/school, and people with sessions."""
 import json
-import os
-import re
 
-from items import ROOT
 from steps import prefixes
 from support.larder import BINARY
 from support_legacy import legacy_config, merged
 
 KEY = "the key of Flask's signatures, and of its tokens"
 ENVIRONMENT = {"SECRET_KEY": KEY, "LARDER_SECRET": "a secret of all instances"}
-SCHEMA = (ROOT / "conf/larder.schema.json").read_text()
 PASSWORDS = {"headteacher": "h3adt3acher-pw", "teacher1": "t3acher1-pw", "teacher2": "t3acher2-pw",
              "student1": "stud3nt1-pw"}
-
-
-def _known(config, environment):
-    """TEMPORARY: what the other branches bring, done here until they are merged."""
-    def resolved(value):
-        if isinstance(value, dict) and set(value) == {"env", "default"}:
-            got = environment.get(value["env"])
-            return value["default"] if got is None else type(value["default"])(got)
-        if isinstance(value, dict):
-            return {name: resolved(v) for name, v in value.items()}
-        if isinstance(value, str):
-            return re.sub(r"\$\{([A-Z_]+):-([^}]*)}", lambda m: environment.get(m[1], m[2]), value)
-        return [resolved(v) for v in value] if isinstance(value, list) else value
-    if "$profile" not in SCHEMA:
-        chosen = resolved(config.pop("$profile"))
-        config = resolved(merged(config, config.pop("$profiles")[chosen]))
-    if '"performance"' not in SCHEMA:
-        for name in ("performance", "error", "security"):
-            config.get("log", {}).pop(name, None)
-    return config
 
 
 def start(factory, app, profile="development", redis=None, prefix=None, environment=None, routes=None, **more):
@@ -44,8 +20,9 @@ def start(factory, app, profile="development", redis=None, prefix=None, environm
                          "command_timeout": "5s"}
     if profile == "production":  # its logs where a test may write
         production = {"log": {"access": "stdout", "performance": "off", "error": "stderr", "security": "stderr"}}
-        more["$profiles"] = merged({"production": production}, more.get("$profiles"))
-    larder = factory(_known(legacy_config("school", app.port, routes, **more), environment), BINARY, environment)
+        more["$profiles"] = merged({"production": production}, more.get("$profiles", {}))
+    upstreams = {"upstreams": more.pop("upstreams", {})}
+    larder = factory(merged(legacy_config("school", app.port, routes, **more), upstreams), BINARY, environment)
     if redis:
         larder.wait_until(lambda: larder.counter("redis.in_contact"))
     return larder

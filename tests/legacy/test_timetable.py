@@ -418,7 +418,7 @@ def test_001_29_the_log_says_miss_and_redis_hit(larder_factory, django, redis):
     one.wait_for_counter("redis.stores", 1)
     read(other, "courses", semester=1)
     key = "courses:123:semester:1"
-    assert messages(one, 2) == [f"[CACHE] MISS: {key}", f"[CACHE] Memory HIT: {key}"]
+    assert sorted(messages(one, 2)) == [f"[CACHE] MISS: {key}", f"[CACHE] Memory HIT: {key}"]
     assert messages(other, 1) == [f"[CACHE] Redis HIT: {key}"]
 
 
@@ -568,9 +568,8 @@ def test_001_46_only_who_may_invalidates_and_only_its_own(larder_factory, django
     assert warm(larder, BIG, TOKEN).status == 200
     assert invalidate(larder, "rooms", BIG, TOKEN).status == 200
     assert not is_hit(read(larder, "rooms")) and is_hit(read(larder, "rooms", SMALL))
-    assert not any("/api/cache/invalidate" in line["message"] for line in larder.log_lines
-                   if line.get("log.level") == "warn")
+    assert not any("/api/cache/invalidate\" is open" in line["message"] for line in larder.log_lines)
     opened = start(larder_factory, django, control=FROM_AFAR, environment={"CACHE_OPEN": "true"})
     read(opened, "rooms", SMALL)
     assert invalidate(opened, "rooms", SMALL).status == 200 and not is_hit(read(opened, "rooms", SMALL))
-    assert opened.log_says("/api/cache/invalidate")
+    assert opened.log_says("/api/cache/invalidate\" is open")

@@ -119,12 +119,12 @@ struct token_config {
 struct control_config {
     bool enabled; /* a control listener is configured (default: 127.0.0.1:8081) */
     struct listen_config listen;
+    bool is_guarded;    /* it says itself who may call: by tokens, or by networks */
     bool mount;         /* also at /api/cache/ and /health/ on the public listeners */
     struct span socket; /* path of a Unix socket, NUL-terminated; empty: none */
     unsigned socket_mode;
     unsigned token_count;
     struct token_config *tokens;
-    bool is_guarded;      /* it says itself who may call: by tokens, or by networks */
     unsigned allow_count; /* who may call without a token; default loopback */
     struct cidr allow[32];
 };
@@ -150,18 +150,16 @@ struct config {
     struct config_object *objects; /* and all else */
     struct span profile;           /* of "$profiles", whose values these are; empty: none */
     unsigned listen_count;
-    struct listen_config listen[CONFIG_LISTEN_MAX];
     unsigned workers; /* resolved: at least 1 */
+    struct listen_config listen[CONFIG_LISTEN_MAX];
     struct control_config control;
-    unsigned warm_count;
+    unsigned warm_count, alias_count;
     struct warm_config *warms;
-    unsigned alias_count;
     struct alias_config *aliases; /* in the order in which they are tried: alias.h */
     struct span state_dir; /* where the hottest keys are kept for the next start; empty: nowhere */
     struct span warm_dir;  /* files with values for warm jobs stand here; empty: none may be read */
-    unsigned upstream_count;
+    unsigned upstream_count, rate_limit_count;
     struct upstream_config *upstreams;
-    unsigned rate_limit_count;
     struct rate_limit *rate_limits;
     struct rate_limit_set rate_limit; /* of routes that say nothing of it */
     unsigned route_count;

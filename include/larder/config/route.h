@@ -110,7 +110,7 @@ struct ttl_rule {
 
 /* Which of the config's rate limits hold: ascending, each once. */
 struct rate_limit_set {
-    unsigned count;
+    uint16_t count;
     uint16_t index[ROUTE_RATE_LIMITS_MAX];
     bool counts_hits; /* one of them does */
 };

@@ -137,7 +137,7 @@ static void a_file_of_each_stream_is_opened_anew(void **state)
     (void)state;
     assert_int_equal(log_start(&c, NULL), ERR_OK);
     for (unsigned i = 0; i < LOG_STREAMS; i++) {
-        snprintf(moved[i], sizeof(moved[i]), "%s.old", paths[i]);
+        snprintf(moved[i], sizeof(moved[i]), "%.*s.old", PATH_BYTES - 1, paths[i]);
         log_line((enum log_stream)i, SPAN_LIT("{}"));
         wait_for_bytes(paths[i], 3);
         assert_int_equal(rename(paths[i], moved[i]), 0);

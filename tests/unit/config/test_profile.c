@@ -60,6 +60,21 @@ static void any_value_may_come_from_the_environment(void **state)
     config_free(c);
 }
 
+static void rates_have_variables_in_them(void **state)
+{
+    (void)state;
+    struct config *c =
+        load("{\"upstreams\":{\"a\":{\"server\":\"b:1\"}},\"rate_limits\":[{\"name\":"
+             "\"x\",\"limits\":[\"${L_UNSET:-60}/1m\",{\"rate\":\"$L_THREE/1h\"}],"
+             "\"class\":\"header.x\",\"classes\":{\"y\":[\"${L_THREE}0/1s\"]}}]}",
+             NULL);
+    const struct rate_limit *l = &c->rate_limits[0];
+    assert_int_equal(l->classes[0].policies[0].count, 60);
+    assert_int_equal(l->classes[0].policies[1].count, 3);
+    assert_int_equal(l->classes[1].policies[0].count, 30);
+    config_free(c);
+}
+
 static void addresses_have_variables_in_them(void **state)
 {
     (void)state;
@@ -235,6 +250,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(any_value_may_come_from_the_environment),
         cmocka_unit_test(addresses_have_variables_in_them),
+        cmocka_unit_test(rates_have_variables_in_them),
         cmocka_unit_test(a_profile_says_what_differs),
         cmocka_unit_test(each_mistake_has_its_place),
         cmocka_unit_test(all_that_the_environment_lacks_is_told_at_once),
