@@ -6,10 +6,13 @@
 #include <larder/control/control.h>
 #include <larder/ctl/ctl.h>
 
+#include <errno.h>
 #include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 enum { EXPIRE_EVERY_MS = 1000, EXPIRE_AT_ONCE = 100000, SWEEP_EVERY_MS = 200, SWEEP_AGAIN_MS = 2 };
@@ -174,6 +177,30 @@ static enum err_code make_shared(struct daemon *d, struct err *err)
     return rc ? rc : shared_init(s, err);
 }
 
+/* A core would hold everybody's answers. 1 and not 0: a limit of 0 keeps cores from files, but not
+ * from a program that takes them (core(5)). */
+static void forbid_cores(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_CORE, &limit))
+        return;
+    limit.rlim_cur = limit.rlim_max < 1 ? limit.rlim_max : 1;
+    if (setrlimit(RLIMIT_CORE, &limit))
+        log_warn("cores cannot be forbidden: %s; a crash may leave one", strerror(errno));
+}
+
+/* Credentials that a route knows of are to leave no trace; elsewhere time is worth more. */
+static bool has_secrets(const struct config *c)
+{
+    for (unsigned i = 0; i < c->route_count; i++) {
+        const struct route *r = &c->routes[i];
+        for (unsigned n = 0; n < r->param_count + r->identity_count; n++)
+            if (r->params[n].secret || n >= r->param_count)
+                return true;
+    }
+    return false;
+}
+
 static enum err_code make_main_loop(struct daemon *d, struct err *err)
 {
     static const int signals[] = {SIGTERM, SIGINT, SIGUSR1, SIGHUP};
@@ -222,6 +249,10 @@ static enum err_code make_workers(struct daemon *d, struct err *err)
 static enum err_code start(struct daemon *d, struct err *err)
 {
     struct config *c = d->config;
+    if (!c->core_dumps)
+        forbid_cores();
+    if (has_secrets(c))
+        loop_wipe_freed();
     enum err_code rc = make_shared(d, err);
     if (!rc)
         rc = make_main_loop(d, err);

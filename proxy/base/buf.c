@@ -1,5 +1,7 @@
 #include <larder/base/buf.h>
 
+#include <larder/base/wipe.h>
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,7 +19,7 @@ void buf_init_fixed(struct buf *b, char *block, size_t cap)
 void buf_fini(struct buf *b)
 {
     if (!b->borrowed)
-        free(b->p);
+        wipe_free(b->p);
     *b = (struct buf){0};
 }
 
@@ -43,7 +45,7 @@ static bool reserve(struct buf *b, size_t more)
         cap = cap > SIZE_MAX / 2 ? need : cap * 2;
     if (cap > b->limit)
         cap = b->limit;
-    char *p = realloc(b->p, cap);
+    char *p = wipe_realloc(b->p, b->len, cap);
     if (!p) {
         b->failed = b->no_memory = true;
         return false;

@@ -2,6 +2,8 @@
  */
 #include "json-internal.h"
 
+#include <larder/base/wipe.h>
+
 #include <stdlib.h>
 
 enum { ARENA_CHUNK = 16 * 1024 };
@@ -54,10 +56,10 @@ void json_doc_free(struct json_doc *doc)
         return;
     while (doc->arena) {
         struct arena *next = doc->arena->next;
-        free(doc->arena);
+        wipe_free(doc->arena);
         doc->arena = next;
     }
-    free(doc->source);
+    wipe_free(doc->source);
     free(doc);
 }
 

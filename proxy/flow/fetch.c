@@ -5,6 +5,8 @@
  * a condition of the route) is shared by those who wait for it. */
 #include "fetch-internal.h"
 
+#include <larder/base/wipe.h>
+
 #include <stdlib.h>
 
 void fetch_free(struct fetch *f)
@@ -16,9 +18,9 @@ void fetch_free(struct fetch *f)
     if (f->body)
         evbuffer_free(f->body);
     entry_unref(f->old);
-    free(f->request_text);
+    wipe_free(f->request_text);
     free(f->request);
-    free(f->request_body);
+    wipe_free(f->request_body);
     free((void *)f->plain_head.p);
     merged_fini(&f->merged);
     timer_free(f->patience);

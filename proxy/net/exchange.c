@@ -2,6 +2,8 @@
  * exchange that has ended under a callback is freed when the last one returns. */
 #include "upstream-internal.h"
 
+#include <larder/base/wipe.h>
+
 #include <stdlib.h>
 
 static void exchange_free(struct exchange *x)
@@ -22,8 +24,8 @@ static void exchange_free(struct exchange *x)
         evbuffer_free(x->pending);
     if (x->body)
         evbuffer_free(x->body);
-    free(x->text);
-    free(x->head_text);
+    wipe_free(x->text);
+    wipe_free(x->head_text);
     free(x->head);
     free(x);
 }

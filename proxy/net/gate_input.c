@@ -2,6 +2,7 @@
  * bytes away, so that evhttp sees nothing but the stand-in head of a request that was checked. */
 #include "gate-internal.h"
 
+#include <larder/base/wipe.h>
 #include <larder/net/reply.h>
 
 #include <assert.h>
@@ -63,7 +64,7 @@ static bool take_request(struct gate *g, const char *p, size_t len)
 
 void gate_drop_request(struct gate *g)
 {
-    free(g->raw);
+    wipe_free(g->raw);
     free(g->head);
     g->raw = NULL;
     g->head = NULL;

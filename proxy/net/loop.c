@@ -4,6 +4,7 @@
 #include <larder/net/loop.h>
 
 #include <larder/base/log.h>
+#include <larder/base/wipe.h>
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -70,6 +71,11 @@ fail:
         event_config_free(cfg);
     loop_free(l);
     return NULL;
+}
+
+void loop_wipe_freed(void)
+{
+    event_set_mem_functions(NULL, NULL, wipe_free);
 }
 
 const char *loop_library_version(void)

@@ -198,6 +198,7 @@ struct config {
     bool secret_is_random;
     struct redis_config *redis; /* NULL: this instance is alone */
     uint64_t drain_timeout_ms;
+    bool core_dumps; /* a crash may leave a core */
 };
 
 /* Reads and checks <path> under <profile>; NULL: the one that the file chooses, or none. On any
