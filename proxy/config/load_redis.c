@@ -3,6 +3,7 @@
 #include "config-internal.h"
 
 #include <larder/base/hash.h>
+#include <larder/http/uri.h>
 
 #include <stddef.h>
 
@@ -102,6 +103,38 @@ static bool has_credentials(struct reading *r, const struct json *j, const char 
     return true;
 }
 
+static struct span decoded(struct reading *r, struct span s)
+{
+    char block[1024];
+    struct buf out;
+    buf_init_fixed(&out, block, sizeof(block));
+    uri_decode(s, false, &out);
+    return out.failed ? span_of(NULL, 0) : reading_copy(r, buf_span(&out));
+}
+
+/* Takes "user:password@" from the front of <s>. That is how hosts tell of their Redis in a
+ * variable; in a file it would be a secret in clear. */
+static bool take_credentials(struct reading *r, const struct json *j, struct span *s,
+                             struct redis_reading *w)
+{
+    const char *at = s->len ? memrchr(s->p, '@', s->len) : NULL;
+    struct span password;
+    bool is_in_file = !j->from.len || memchr(j->from.p, '@', j->from.len);
+    if (!at)
+        return true;
+    if (is_in_file)
+        return !has_credentials(r, j, "\"user\" and \"password\", or {\"env\": \"REDIS_URL\"}");
+    struct span user = span_split(span_of(s->p, (size_t)(at - s->p)), ':', &password);
+    *s = span_of(at + 1, s->len - (size_t)(at + 1 - s->p));
+    if (MEMBER(w->object, "user") || MEMBER(w->object, "password"))
+        reading_fail(r, j, "the address tells the credentials, and so does the file; leave one");
+    else if (!password.p || !password.len)
+        reading_fail(r, j, "before the @ stands no password; write redis://user:password@host");
+    w->redis.user = user.len ? decoded(r, user) : user;
+    w->redis.password = decoded(r, password.p ? password : span_of("", 0));
+    return true;
+}
+
 static void read_address(struct reading *r, const struct json *j, struct redis_reading *w)
 {
     struct redis_config *c = &w->redis;
@@ -109,9 +142,11 @@ static void read_address(struct reading *r, const struct json *j, struct redis_r
     struct span s = j->text, database = {0};
     if (c->server_count == CONFIG_SERVERS_MAX)
         return; /* said already */
-    if (has_credentials(r, j, "\"user\" and \"password\""))
-        return;
     enum scheme scheme = j->type == JSON_STRING ? take_scheme(&s) : SCHEME_NONE;
+    struct span whole = s;
+    if (!take_credentials(r, j, &s, w))
+        return;
+    struct span shown = s.p == whole.p ? j->text : s;
     if (scheme != SCHEME_NONE)
         s = span_split(s, '/', &database);
     if (!agree_on_scheme(r, j, scheme, w) || !agree_on_database(r, j, database, w))
@@ -122,7 +157,7 @@ static void read_address(struct reading *r, const struct json *j, struct redis_r
         reading_fail(r, j,
                      "\"%s\" is no Redis server; write \"127.0.0.1:%d\", \"redis://host:%d/0\" or "
                      "\"rediss://host:%d\"%s",
-                     quote(j->text, &q), PORT, PORT, PORT,
+                     quote(shown, &q), PORT, PORT, PORT,
                      j->parent == w->object ? ", or \"unix:/run/redis.sock\"" : "");
 }
 

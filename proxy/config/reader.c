@@ -53,12 +53,16 @@ struct span reading_place(struct reading *r, const struct json *j)
     return reading_copy(r, span_str(e.where));
 }
 
-/* What the environment told is not to be seen in the file. */
+/* What the environment told is not to be seen in the file; what stands before an @ nowhere. */
 static void say_source(struct span from, struct err *e)
 {
     struct quoted q;
     size_t len = strlen(e->what);
     bool is_text = memchr(from.p, '$', from.len) != NULL;
+    if (memchr(from.p, '@', from.len)) {
+        snprintf(e->what + len, sizeof(e->what) - len, " (told by the environment)");
+        return;
+    }
     snprintf(e->what + len, sizeof(e->what) - len, " (told by %s%s of the environment)",
              is_text ? "" : "$", quote(from, &q));
 }

@@ -51,7 +51,7 @@ void limits_client_address(const struct config *c, const struct limits_request *
     if (!r->peer)
         return;
     memcpy(ret, r->peer, 16);
-    if (!cidr_contains(c->trusted, c->trusted_count, ret))
+    if (!r->is_own && !cidr_contains(c->trusted, c->trusted_count, ret))
         return;
     for (unsigned i = r->head->field_count; i-- > 0;) {
         const struct field *f = &r->head->fields[i];

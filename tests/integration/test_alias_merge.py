@@ -5,6 +5,7 @@ import pytest
 
 from support.raw_upstream import free_port
 from test_aliases import STATS, TIMETABLE, get, is_cached, post, problem, start, text
+from test_caching import config
 
 HEALTH = {"on": "GET,POST /health", "do": "stats", "open": True, "merge": True,
           "reply": {"cache": {"entries": "${entries}"}, "db": {"old": None}, "gone": None}}
@@ -374,12 +375,10 @@ def test_the_apps_own_word_on_origins_stays(larder_factory, legacy_app):
     ({"on": "GET /x", "do": "stats", "merge": True, "reply": []}, "must be an object"),
     ({"on": "GET /x", "do": "stats", "rate_limit": 7}, "rate_limits")])
 def test_mistakes_in_an_alias_have_their_place(larder_refuses, legacy_app, alias, says):
-    from test_caching import config
     larder_refuses(config(legacy_app, *TIMETABLE, aliases=[alias]), "at $.aliases[0]", says)
 
 
 def test_an_alias_that_can_never_be_reached_is_an_error(larder_refuses, legacy_app):
-    from test_caching import config
     larder_refuses(config(legacy_app, *TIMETABLE, aliases=[STATS, dict(STATS, when={"query.a": 1})]),
                    "at $.aliases[1]", "takes every call")
 

@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from support.larder import BINARY
 from test_caching import config
 
 UUID = "8d1f1c36-4a52-4a6e-9b1c-5f1f6c2b7a10"
@@ -120,16 +121,11 @@ def test_attendance_tells_its_health_and_clears_all(larder_factory, legacy_app):
 def test_local_time_is_that_of_larders_zone(larder_factory, legacy_app, zone, hours):
     alias = {"on": "GET /now", "do": "stats", "open": True,
              "reply": {"local": "${now|local}", "utc": "${now|utc}", "plain": "at ${now}"}}
-    larder = larder_factory(config(legacy_app, aliases=[alias]), *with_zone(zone))
+    larder = larder_factory(config(legacy_app, aliases=[alias]), BINARY, {"TZ": zone})
     told = get(larder, "/now").json()
     local, utc = (datetime.datetime.fromisoformat(told[n].rstrip("Z")) for n in ("local", "utc"))
     assert (local.replace(microsecond=0) - utc) == datetime.timedelta(hours=hours)
     assert told["plain"] == "at " + told["utc"]
-
-
-def with_zone(zone):
-    from support.larder import BINARY
-    return BINARY, {"TZ": zone}
 
 
 # --- timetable ---
@@ -562,3 +558,26 @@ def test_calls_count_against_a_rate_limit(larder_factory, legacy_app):
     assert third.headers["Access-Control-Allow-Origin"] == "*"
     assert get(larder, "/students/Grade1").headers["Cache-Status"].startswith("larder; hit")
     assert larder.stats()["rate_limits"]["clear"]["refused"] == 1
+
+
+def test_a_merged_call_counts_as_its_client(larder_factory, moody_app):
+    """What larder asks for a client is limited as that client, not as larder."""
+    larder = start(
+        larder_factory, moody_app, [{"name": "thing", "match": "GET /thing/{id}", "rate_limit": "each"}],
+        {"on": "GET /thing/a", "do": "stats", "open": True, "merge": True, "reply": {"hits": "${hits}"}},
+        rate_limits=[{"name": "each", "limits": ["1/1h"]}], trusted_proxies=["127.0.0.0/8"])
+
+    def ask(client):
+        return larder.request("GET", "/thing/a", headers={"X-Forwarded-For": client}).status
+    assert [ask("192.0.2.1"), ask("192.0.2.2"), ask("192.0.2.1")] == [200, 200, 429]
+
+
+def test_a_merged_calls_client_cannot_say_who_it_is(larder_factory, moody_app):
+    larder = start(
+        larder_factory, moody_app, [{"name": "thing", "match": "GET /thing/{id}", "rate_limit": "each"}],
+        {"on": "GET /thing/a", "do": "stats", "open": True, "merge": True, "reply": {"hits": "${hits}"}},
+        rate_limits=[{"name": "each", "limits": ["1/1h"]}])
+
+    def ask(client):
+        return larder.request("GET", "/thing/a", headers={"X-Forwarded-For": client}).status
+    assert [ask("192.0.2.1"), ask("192.0.2.2")] == [200, 429]

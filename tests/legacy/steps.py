@@ -23,11 +23,10 @@ def start(factory, name, app, routes=None, environment=None, upstream=None, **mo
     return larder
 
 
-def with_redis(redis):
-    """For start(): the file's own profile "redis", with a test's server, that has no password, and a prefix that no
-    other test has."""
-    return {"environment": {"REDIS_HOST": "127.0.0.1", "REDIS_PORT": str(redis.port)}, "$profile": "redis",
-            "$profiles": {"redis": {"redis": {"prefix": f"legacy-{next(prefixes)}", "password": None}}}}
+def with_redis(redis, prefix=None, credentials=""):
+    """For start(): the file's own profile "redis" with a test's server, under a prefix that no other test has."""
+    return {"environment": {"REDIS_URL": f"redis://{credentials}127.0.0.1:{redis.port}"}, "$profile": "redis",
+            "$profiles": {"redis": {"redis": {"prefix": prefix or f"legacy-{next(prefixes)}"}}}}
 
 
 def status_of(answer):

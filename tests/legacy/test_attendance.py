@@ -17,6 +17,7 @@ from steps import (ENVIRONMENT, by_outcome, held, is_hit, is_stored, keys, post,
                    until_new, with_redis)
 from support.larder import BINARY, request, wait_until
 from support.raw_upstream import free_port
+from support.redis import RedisServer
 from support_legacy import APPS, without_comments
 
 LOGIN, DATE_WISE, TILL_DATE = "/login-and-fetch-attendance", "/dateWise", "/getDateWiseAttendance"
@@ -432,9 +433,17 @@ def test_000_24_the_duration_is_adjusted_while_running(larder):
     assert is_stored(login(larder)) and routes(larder)["attendance"]["ttl_ms"] == SIX_HOURS_MS // 3
 
 
-def test_000_25_redis_in_production(larder_factory, app, redis):
-    """Two dynos, one cache: what one has cleared is gone from both."""
-    shared = with_redis(redis)
+@pytest.fixture
+def guarded_redis():
+    """With a user and a password, as a host's add-on is."""
+    server = RedisServer(prefix="production")
+    yield server
+    server.stop()
+
+
+def test_000_25_redis_in_production(larder_factory, app, guarded_redis):
+    """Two dynos, one cache, one REDIS_URL: what one has cleared is gone from both."""
+    shared = with_redis(guarded_redis, "production", "larder:sesame@")
     both = [start(larder_factory, "attendance", app, **shared) for _ in range(2)]
     answer = login(both[0], "carl")
     both[0].wait_until(lambda: both[0].counter("redis.stores") >= 1)

@@ -26,6 +26,7 @@ struct limits_request {
     const struct head *head;
     const struct route_captures *captures; /* NULL: none */
     const uint8_t *peer;                   /* 16 bytes, IPv4 mapped; NULL: a Unix socket */
+    bool is_own; /* larder itself asks in a client's name: its X-Forwarded-For is believed */
 };
 
 enum { LIMITS_VIOLATED_MAX = ROUTE_RATE_LIMITS_MAX * RATE_POLICIES_MAX };

@@ -1,11 +1,7 @@
 """An app whose caches have gone, and its control routes with them; of some it still knows a part."""
-import os
-import sys
-
 from flask import Flask, Response, jsonify, request
 
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from counted import add_to, counts  # noqa: E402
+from counted import add_to, counts
 
 app = Flask(__name__)
 seen = {}  # of each path: what the last request to it had

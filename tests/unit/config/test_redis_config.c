@@ -212,6 +212,47 @@ static void sentinels_stand_in_a_servers_place(void **state)
     config_free(c);
 }
 
+static void an_address_of_the_environment_may_tell_credentials(void **state)
+{
+    static const struct {
+        const char *url, *config, *what;
+    } wrong[] = {
+        {"redis://u:hunter2@h", "{'server':{'env':'URL'},'user':'u','password':'p'}", "leave one"},
+        {"redis://hunter2@h", "{'server':{'env':'URL'}}", "no password"},
+        {"redis://u:@h", "{'server':{'env':'URL'}}", "no password"},
+        {"redis://u:hunter2@h:x", "{'server':{'env':'URL'}}", "\"h:x\" is no Redis server"},
+        {"redis://u:hunter2@h/x", "{'server':{'env':'URL'}}", "the database's number"},
+        {"h", "{'server':'redis://u:hunter2@$URL'}", "no credentials"},
+    };
+    (void)state;
+    setenv("URL", "rediss://:p%40ss%3a@h.example:6380/3", 1);
+    struct config *c = good(REDIS("{'server':{'env':'URL'},'tls':{'verify':false}}"));
+    assert_string_equal(c->redis->server[0].host, "h.example");
+    assert_int_equal(c->redis->server[0].port, 6380);
+    assert_string_equal(c->redis->password.p, "p@ss:");
+    assert_true(c->redis->user.len == 0 && c->redis->database == 3 && c->redis->tls);
+    config_free(c);
+    setenv("URL", "redis://u:a:b@h", 1);
+    c = good(REDIS("{'server':'$URL'}"));
+    assert_string_equal(c->redis->user.p, "u");
+    assert_string_equal(c->redis->password.p, "a:b");
+    assert_int_equal(c->redis->server[0].port, 6379);
+    config_free(c);
+    for (size_t i = 0; i < array_len(wrong); i++) {
+        struct err errs[4];
+        unsigned count = 0;
+        char text[400];
+        snprintf(text, sizeof(text), "{" SOME ",'redis':%s}", wrong[i].config);
+        char *quoted = quoted_of(text);
+        setenv("URL", wrong[i].url, 1);
+        assert_int_equal(config_parse(span_str(quoted), "f", &c, errs, 4, &count), ERR_CONFIG);
+        assert_non_null(strstr(errs[0].what, wrong[i].what));
+        assert_null(strstr(errs[0].what, "hunter2"));
+        free(quoted);
+    }
+    unsetenv("URL");
+}
+
 static void credentials_come_from_their_directory(void **state)
 {
     char directory[] = "/tmp/larder-credentials-XXXXXX", path[64];
@@ -330,6 +371,7 @@ int main(void)
         cmocka_unit_test(what_is_left_out_has_its_default),
         cmocka_unit_test(a_server_is_written_in_several_ways),
         cmocka_unit_test(sentinels_stand_in_a_servers_place),
+        cmocka_unit_test(an_address_of_the_environment_may_tell_credentials),
         cmocka_unit_test(credentials_come_from_their_directory),
         cmocka_unit_test(redis_says_what_routes_share_that_do_not),
         cmocka_unit_test(routes_share_what_they_say),
