@@ -6,6 +6,7 @@
 static void read_queue(struct queue *q, struct store_stats *ret)
 {
     *ret = (struct store_stats){.entries = q->answers,
+                                .markers = q->count - q->answers,
                                 .bytes = q->bytes,
                                 .inserted = q->inserted,
                                 .evicted = q->evicted,
@@ -32,7 +33,7 @@ void store_tag_stats(struct store *s, uint64_t tag, uint64_t *ret_entries, uint6
         pthread_mutex_lock(&sh->lock);
         struct tag_record *r = index_find(&sh->index, tag);
         for (struct tag_link *l = r ? r->first : NULL; l; l = l->next) {
-            entries++;
+            entries += l->entry->kind == ENTRY_RESPONSE;
             bytes += l->entry->bytes;
         }
         pthread_mutex_unlock(&sh->lock);

@@ -92,6 +92,7 @@ static void write_summary(struct json_writer *w, const char *name, const struct 
 static void write_stored(struct json_writer *w, const struct store_stats *s)
 {
     json_write_u64(w, "entries", s->entries);
+    json_write_u64(w, "markers", s->markers);
     json_write_u64(w, "bytes", s->bytes);
     json_write_u64(w, "evicted", s->evicted);
     json_write_u64(w, "expired", s->expired);

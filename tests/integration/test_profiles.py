@@ -122,6 +122,7 @@ def test_each_file_of_conf_fits_the_schema_and_each_of_its_profiles_is_good(path
     told = dict.fromkeys(re.findall(r'"env": *"(\w+)" *\}|\$\{?(\w+_(?:HOST|PORT))\}?', path.read_text()))
     told = {name: "0123456789abcdef0123456789abcdef" if one else "8123"
             for one, other in told for name in (one or other,)}
+    told.update((name, "redis://127.0.0.1:6379") for name in told if name.endswith("_URL"))
     for profile in config.get("$profiles", {"": {}}):
         done = run("-t", "-c", str(path), *(["-p", profile] if profile else []), **told)
         assert done.returncode == 0, done.stderr

@@ -177,7 +177,7 @@ bool store_sweep(struct store *s, mono_ms now);
 unsigned store_expire(struct store *s, mono_ms now, unsigned max);
 
 struct store_stats {
-    uint64_t entries, bytes; /* now: answers; bytes of answers and markers */
+    uint64_t entries, markers, bytes; /* now: answers; what stands beside them; bytes of both */
     uint64_t inserted, evicted, expired, invalidated, too_large, overtaken; /* since the start */
 };
 void store_stats_read(struct store *s, struct store_stats *ret_all,
