@@ -14,7 +14,7 @@ import hillview
 import steps
 from hillview import KEY, Person
 from items import ROOT, proves
-from steps import held, is_hit, is_stored, keys, post, prefixes
+from steps import held, is_hit, is_stored, keys, post
 from support.larder import BINARY
 from support_legacy import legacy_config, merged
 
