@@ -58,9 +58,12 @@ struct shard {
     struct tag_index index; /* of answers, not of markers */
 };
 
-struct queue { /* SIEVE: newest first; the hand goes from the oldest to the newest */
+/* What there is too much of; each has a hand of its own. */
+enum excess { EXCESS_BYTES, EXCESS_ANSWERS, EXCESS_MARKERS, EXCESS_NONE };
+
+struct queue { /* SIEVE: newest first; a hand goes from the oldest to the newest */
     struct list entries;
-    struct list *hand;              /* NULL: at the oldest */
+    struct list *hand[EXCESS_NONE]; /* NULL: at the oldest */
     uint64_t count, answers, bytes; /* count: with markers */
     struct store_limits limits;
     _Atomic uint64_t inserted, evicted, expired, invalidated, too_large, overtaken;

@@ -1,5 +1,5 @@
-/* Which entry goes when there is no room (SIEVE: one queue, one hand, a mark set by hits), and
- * which has expired (a wheel of one-second slots, looked into once a round).
+/* Which entry goes when there is no room (SIEVE: one queue, a hand for each kind of excess, a mark
+ * set by hits), and which has expired (a wheel of one-second slots, looked into once a round).
  *
  * Victims are chosen and unlinked here under order.lock, and taken out of their shards afterwards:
  * the two locks are never held in the wrong order. */
@@ -33,8 +33,6 @@ void order_fini(struct order *o)
     pthread_mutex_destroy(&o->lock);
 }
 
-enum excess { EXCESS_NONE, EXCESS_BYTES, EXCESS_ANSWERS, EXCESS_MARKERS };
-
 /* A limit of entries is one of answers. Markers (of what varies, of what may not be stored) have
  * room beside them, but not for ever; each kind makes room for its own, so that failed logins,
  * however many, push nobody's answer out. */
@@ -60,8 +58,9 @@ static void queue_add(struct queue *q, struct list *link, const struct entry *e)
 
 static void queue_remove(struct queue *q, struct list *link, const struct entry *e)
 {
-    if (q->hand == link)
-        q->hand = link->prev == &q->entries ? NULL : link->prev; /* on, towards the newest */
+    for (unsigned i = 0; i < EXCESS_NONE; i++)
+        if (q->hand[i] == link)
+            q->hand[i] = link->prev == &q->entries ? NULL : link->prev; /* on, to the newest */
     list_remove(link);
     q->count--;
     q->answers -= e->kind == ENTRY_RESPONSE;
@@ -80,18 +79,19 @@ static bool is_of(const struct entry *e, enum excess excess)
 }
 
 /* SIEVE: from the hand towards the newest, unmark what was visited, take what was not. There is one
- * of the kind that is too many. */
+ * of the kind that is too many. With one hand for all, each kind would drag it past the other's: a
+ * walk through the whole queue for each newcomer, and victims that have only just come. */
 static struct entry *choose_victim(struct queue *q, bool is_all, enum excess excess)
 {
     if (list_is_empty(&q->entries))
         return NULL;
-    struct list *at = q->hand ? q->hand : q->entries.prev;
+    struct list *at = q->hand[excess] ? q->hand[excess] : q->entries.prev;
     for (;;) {
         struct entry *e = entry_at(at, is_all);
         struct list *on = at->prev == &q->entries ? q->entries.prev : at->prev;
         bool is_victim = is_of(e, excess);
         if (is_victim && (!atomic_load_explicit(&e->visited, memory_order_relaxed) || on == at)) {
-            q->hand = at; /* queue_remove moves it on */
+            q->hand[excess] = at; /* queue_remove moves it on */
             return e;
         }
         if (is_victim)
@@ -139,9 +139,9 @@ static struct entry *next_victim(struct store *s, struct queue *route)
 {
     struct entry *victim = NULL;
     enum excess excess = excess_of(route), of_all = excess_of(&s->order.all);
-    if (excess)
+    if (excess != EXCESS_NONE)
         victim = choose_victim(route, false, excess);
-    else if (of_all)
+    else if (of_all != EXCESS_NONE)
         victim = choose_victim(&s->order.all, true, of_all);
     if (!victim)
         return NULL;

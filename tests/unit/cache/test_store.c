@@ -442,6 +442,32 @@ static void markers_take_no_answers_place_until_they_are_many(void **state)
     store_free(s);
 }
 
+/* Each kind's hand stays among its own: a marker's victim must not lead to the newest answers. */
+static void markers_and_answers_in_turn_push_out_the_oldest_of_their_kind(void **state)
+{
+    enum { ANSWERS = 100, MARKERS = 3 * ANSWERS, MORE = 40 };
+    struct store *s = make(0, ANSWERS);
+    char text[16];
+    (void)state;
+    for (int i = 0; i < ANSWERS + MORE; i++) {
+        snprintf(text, sizeof(text), "k%d", i);
+        put(s, text, 1000, 100000);
+        for (int m = 0; i == ANSWERS - 1 && m < MARKERS; m++) {
+            snprintf(text, sizeof(text), "m%d", m);
+            land_marker_at(s, text, 1000);
+        }
+        snprintf(text, sizeof(text), "n%d", i);
+        if (i >= ANSWERS)
+            land_marker_at(s, text, 1000);
+    }
+    for (int i = 0; i < ANSWERS + MORE; i++) {
+        snprintf(text, sizeof(text), "k%d", i);
+        if (has(s, text, 1000) != (i >= MORE))
+            fail_msg("%s is %s", text, i >= MORE ? "gone" : "still there");
+    }
+    store_free(s);
+}
+
 static void behind_a_marker_everybody_flies_alone(void **state)
 {
     struct store *s = make(0, 0);
@@ -609,6 +635,7 @@ int main(void)
         cmocka_unit_test(a_soft_invalidation_begins_the_windows),
         cmocka_unit_test(one_refresh_at_a_time_and_none_after_a_failure),
         cmocka_unit_test(markers_take_no_answers_place_until_they_are_many),
+        cmocka_unit_test(markers_and_answers_in_turn_push_out_the_oldest_of_their_kind),
         cmocka_unit_test(behind_a_marker_everybody_flies_alone),
         cmocka_unit_test(a_marker_does_not_replace_what_may_be_served_stale),
         cmocka_unit_test(many_matches_are_dead_at_once_and_swept_later),
