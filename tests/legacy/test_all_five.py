@@ -11,8 +11,8 @@ import pytest
 import campus
 import hillview
 import steps
-from items import ROOT, decides, proves
-from steps import held, is_hit, is_stored, keys, prefixes, status_of, together
+from items import ROOT, decides
+from steps import is_hit, is_stored, prefixes, status_of, together
 from support.larder import BINARY
 from support_legacy import APPS, legacy_config, merged, without_comments
 
@@ -119,7 +119,8 @@ OLD_ROUTES = [  # system, method, path, body, what the answer looks like
     ("timetable", "GET", "/api/cache/stats", None, r'"redis_hit_rate":[01]\.\d+'),
     ("timetable", "POST", "/api/cache/invalidate", {"organization_id": "1", "resource_type": "rooms"},
      r'\{"status":"success","message":"rooms cache invalidated","organization_id":"1"\}'),
-    ("timetable", "POST", "/api/cache/warm", {"organization_id": "123"}, r'\{"status":"success","message":"Cache warmed'),
+    ("timetable", "POST", "/api/cache/warm", {"organization_id": "123"},
+     r'\{"status":"success","message":"Cache warmed successfully","result":\{"config":'),
     ("monitoring", "GET", "/performance/cache", None, r'"hit_rate":\d+\.\d,"cache_size":\d+,"ttl_seconds":'),
     ("monitoring", "GET", "/performance/connections", None, r'"connection_reuse_rate":\d+\.\d\}'),
     ("monitoring", "GET", "/performance/summary", None, r'"speedup":"\d+\.\dx"'),
@@ -177,11 +178,13 @@ def test_all_05_a_broken_cache_does_not_break_the_app(system, app, larder_factor
     system.ask(larder)
     own_redis.kill()
     assert [system.ask(larder).status for _ in range(10)] == [200] * 10
-    assert larder.control("POST", "/api/cache/invalidate", '{"all": true}').status == 202  # it holds here, and there later
+    invalidated = larder.control("POST", "/api/cache/invalidate", '{"all": true}')
+    assert invalidated.status == 202  # it holds here, and there later
     assert system.ask(larder).status == 200
     larder.stop()
 
-    tiny = larder_factory(system.config(app, cache={"max_bytes": "1KiB", "max_object_bytes": "1KiB"}), BINARY, ENVIRONMENT)
+    no_room = {"max_bytes": "1KiB", "max_object_bytes": "1KiB"}
+    tiny = larder_factory(system.config(app, cache=no_room), BINARY, ENVIRONMENT)
     assert [system.ask(tiny).status for _ in range(3)] == [200] * 3
     tiny.stop()
 

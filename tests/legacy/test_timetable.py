@@ -7,7 +7,7 @@ import pytest
 
 from campus import BIG, RESOURCES, SMALL, TOKEN, capacity_of, read, start, update, url
 from items import decides, proves
-from steps import held, is_hit, is_stored, keys, post, prefixes, routes, status_of, together, until_new
+from steps import held, is_hit, is_stored, keys, post, prefixes, routes, status_of, together
 from support.app import App
 from support.raw_upstream import free_port
 from support_legacy import APPS
