@@ -253,6 +253,11 @@ static void note_tests(struct alias_config *a, const struct alias_test *tests, u
 static void check_alias(struct reading *r, const struct json *j, const struct alias_config *a)
 {
     const struct config *c = r->config;
+    if (!a->is_open && !c->control.is_guarded)
+        reading_fail(r, j,
+                     "an alias needs \"token\" or \"allow\" in \"control\": behind a proxy on this "
+                     "machine every client would come from loopback, and be let in; or write "
+                     "\"open\": true, where everybody may");
     if (a->with_count > 1 && !a->reply)
         reading_fail(r, j, "of several calls none is the answer; write \"reply\"");
     if (a->is_merged && !a->reply)

@@ -226,6 +226,10 @@ static void write_alone(struct filling *f, const struct reply_node *n, bool is_m
     bool is_there = read_value(f, v, &d);
     if (f->rc || (!is_there && v->is_optional))
         return;
+    if (is_there && n->is_plain && d.kind == DATUM_JSON && d.json->type == JSON_OBJECT) {
+        (void)give_up(f, ERR_DENIED, v);
+        return;
+    }
     begin(f, n, is_member);
     if (is_there)
         add_datum(f, &d, false, f->w.out);

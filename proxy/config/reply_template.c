@@ -436,14 +436,23 @@ static void read_text(struct reading *r, const struct json *j, const struct repl
     }
 }
 
-/* Texts in which a value must stay one value, whatever it holds. */
-static bool is_place(struct span name)
+/* Texts in which a value must stay one value, whatever it holds: {"key": ...}, and
+ * {"params": {"x": {"from": ...}}}. */
+static bool is_place(struct span name, unsigned depth)
 {
     static const char *const list[] = {"key", "glob", "url", "urls", "path"};
-    for (unsigned i = 0; i < array_len(list); i++)
+    for (unsigned i = 0; depth == 0 && i < array_len(list); i++)
         if (span_eq(name, span_str(list[i])))
             return true;
-    return false;
+    return depth == 2 && span_eq(name, SPAN_LIT("from"));
+}
+
+/* An object among a call's parameters says where values are to be had, {"file": ...} or
+ * {"from": ...}: that is the config's to say, not the client's. */
+static bool is_param(const struct json *j)
+{
+    return j->parent && j->parent->type == JSON_OBJECT &&
+           span_eq(j->parent->name, SPAN_LIT("params"));
 }
 
 static void read_node(struct reading *r, const struct json *j, const struct reply_context *context,
@@ -452,6 +461,7 @@ static void read_node(struct reading *r, const struct json *j, const struct repl
     n->type = j->type;
     n->name = reading_copy(r, j->name);
     n->is_escaped = is_escaped;
+    n->is_plain = context->has_places && depth == 2 && is_param(j);
     if (j->type == JSON_STRING) {
         read_text(r, j, context, n);
         return;
@@ -461,7 +471,7 @@ static void read_node(struct reading *r, const struct json *j, const struct repl
         return;
     n->children = reading_alloc(r, j->count, sizeof(*n->children));
     for (const struct json *c = j->first; c && n->children; c = c->next) {
-        bool is_in_place = context->has_places && depth == 0 && is_place(c->name);
+        bool is_in_place = context->has_places && is_place(c->name, depth);
         read_node(r, c, context, is_escaped || is_in_place, depth + 1, &n->children[n->count++]);
     }
 }

@@ -25,16 +25,29 @@ static const struct token_config *find_token(const struct control_config *cfg, s
     return found;
 }
 
+/* NULL: <authorization> bears none of the config's. */
+static const struct token_config *bearer(const struct call *c, struct span authorization)
+{
+    const struct control_config *cfg = &c->control->shared->config->control;
+    struct span scheme = SPAN_LIT("Bearer ");
+    if (authorization.len <= scheme.len ||
+        !span_eq_nocase(span_of(authorization.p, scheme.len), scheme))
+        return NULL;
+    return find_token(cfg, span_of(authorization.p + scheme.len, authorization.len - scheme.len));
+}
+
+bool access_has_token(const struct call *c)
+{
+    const struct field *f = head_field(c->head, FIELD_AUTHORIZATION);
+    return f && bearer(c, f->value);
+}
+
 bool access_is_allowed(struct call *c, unsigned scope)
 {
     const struct control_config *cfg = &c->control->shared->config->control;
     const struct field *f = head_field(c->head, FIELD_AUTHORIZATION);
-    struct span scheme = SPAN_LIT("Bearer ");
     if (f && cfg->token_count) {
-        bool is_bearer =
-            f->value.len > scheme.len && span_eq_nocase(span_of(f->value.p, scheme.len), scheme);
-        if (is_bearer)
-            c->token = find_token(cfg, span_of(f->value.p + scheme.len, f->value.len - scheme.len));
+        c->token = bearer(c, f->value);
         if (!c->token)
             return !call_fail(c, 403, "forbidden", "the bearer token is none of the config's");
         if (!(c->token->scopes & scope))

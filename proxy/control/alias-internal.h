@@ -22,6 +22,7 @@ struct alias_request {
     struct json_doc *doc; /* of the body; NULL: it is empty, or no JSON */
     struct err error;     /* why it is no JSON; code ERR_OK: it is, or it is empty */
     struct buf text;      /* the value that was asked for last */
+    bool has_no_memory;   /* a value could not be looked at */
 };
 bool alias_request_read(struct alias_request *q, const struct call *c); /* false: no memory */
 void alias_request_fini(struct alias_request *q);

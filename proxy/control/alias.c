@@ -161,6 +161,10 @@ static bool fail_value(struct call *c, enum err_code rc, const struct reply_valu
                          CUT(v->text), alias_place_of(&v->param));
     case ERR_SYNTAX:
         return call_fail(c, 400, "bad-value", "%.*s must be a number", CUT(v->text));
+    case ERR_DENIED:
+        return call_fail(c, 400, "bad-value",
+                         "%.*s must be a text, a number, true, false or an array of these",
+                         CUT(v->text));
     case ERR_TOO_LARGE:
         return call_fail(c, 413, "body-too-large", "a value of the request is too long");
     default:
@@ -168,25 +172,33 @@ static bool fail_value(struct call *c, enum err_code rc, const struct reply_valu
     }
 }
 
-static bool fill(struct alias_run *r, const struct reply_node *n, struct buf *out)
+/* What is not the request's is 0 as yet. */
+static bool value_before(void *arg, const struct reply_value *v, struct reply_datum *ret)
 {
-    struct reply_source source = {.value_of = value_of, .arg = r};
+    struct alias_run *r = arg;
+    if (v->group == REPLY_OF_REQUEST)
+        return alias_request_value(&r->request, &v->param, ret);
+    ret->kind = DATUM_COUNT;
+    return true;
+}
+
+static bool fill(struct alias_run *r, const struct reply_node *n,
+                 bool (*value)(void *arg, const struct reply_value *v, struct reply_datum *ret),
+                 struct buf *out)
+{
+    struct reply_source source = {.value_of = value, .arg = r};
     const struct reply_value *bad = NULL;
     enum err_code rc = reply_fill(n, &source, out, &bad);
     return rc == ERR_OK || !fail_value(r->call, rc, bad);
 }
 
-/* Of the reply: what it needs must be there before anything is done. */
-static void check_value(void *arg, const struct reply_value *v)
+/* Of the reply: what it needs of the request must be there, and good for its filters, before
+ * anything is done. */
+static bool check_reply(struct alias_run *r)
 {
-    struct alias_run *r = arg;
-    struct reply_datum d;
-    if (r->call->problem || v->group != REPLY_OF_REQUEST || v->is_optional)
-        return;
-    if (!alias_request_value(&r->request, &v->param, &d))
-        (void)call_fail_nomem(r->call);
-    else if (d.kind == DATUM_ABSENT || (d.kind == DATUM_JSON && d.json->type == JSON_NULL))
-        (void)fail_value(r->call, ERR_NOT_FOUND, v);
+    bool is_good = fill(r, r->alias->reply, value_before, &r->reply);
+    buf_reset(&r->reply);
+    return is_good;
 }
 
 /* The bodies of all canonical calls. */
@@ -207,11 +219,9 @@ static bool prepare(struct alias_run *r)
         return !call_fail(c, 400, "bad-value", SPAN_FMT, SPAN_ARG(buf_span(&what)));
     }
     for (unsigned i = 0; i < a->with_count; i++)
-        if (!fill(r, &a->with[i], &r->bodies[i]))
+        if (!fill(r, &a->with[i], value_of, &r->bodies[i]))
             return false;
-    if (a->reply)
-        reply_each_value(a->reply, check_value, r);
-    return !c->problem;
+    return !a->reply || check_reply(r);
 }
 
 /* --- canonical calls --- */
@@ -326,7 +336,7 @@ static bool answer(struct alias_run *r)
     struct call *c = r->call;
     if (!a->reply)
         return end(r);
-    if (!fill(r, a->reply, &r->reply))
+    if (!fill(r, a->reply, value_of, &r->reply))
         return end(r);
     if (r->app) {
         alias_app_merge(r->app, c, buf_span(&r->reply), a->status);
@@ -396,6 +406,42 @@ static bool is_within_limits(struct call *c, const struct alias_config *a)
     return !call_fail(c, 429, "rate-limited", "too many calls");
 }
 
+/* Fields and cookies that the alias looks at: another's are another call, whatever its key. */
+static void note_scope(void *arg, const struct param *p)
+{
+    struct alias_run *r = arg;
+    struct buf *scope = &r->call->scope;
+    struct reply_datum d;
+    if (p->source == PARAM_JSON || p->source == PARAM_FORM)
+        return; /* the body counts as a whole */
+    if (!alias_request_value(&r->request, p, &d))
+        scope->failed = true;
+    else if (d.kind == DATUM_TEXT)
+        buf_add_fmt(scope, "%zu:", d.text.len);
+    else
+        buf_add_char(scope, '-');
+    if (d.kind == DATUM_TEXT)
+        buf_add_span(scope, d.text);
+}
+
+static void note_value(void *arg, const struct reply_value *v)
+{
+    if (v->group == REPLY_OF_REQUEST)
+        note_scope(arg, &v->param);
+}
+
+static void set_scope(struct alias_run *r)
+{
+    const struct alias_config *a = r->alias;
+    buf_add_u64(&r->call->scope, (uint64_t)(a - r->call->control->shared->config->aliases));
+    for (unsigned i = 0; i < a->expect_count; i++)
+        note_scope(r, &a->expect[i].param);
+    for (unsigned i = 0; i < a->with_count; i++)
+        reply_each_value(&a->with[i], note_value, r);
+    if (a->reply)
+        reply_each_value(a->reply, note_value, r);
+}
+
 static struct alias_run *run_new(struct call *c)
 {
     struct alias_run *r = calloc(1, sizeof(*r));
@@ -422,12 +468,15 @@ bool alias_handle(struct call *c)
     if (!r)
         return call_fail_nomem(c);
     r->alias = find_alias(c, &r->request);
-    if (!r->alias) {
-        (void)fail_when(c, &r->request);
+    bool is_sure =
+        !r->request.has_no_memory; /* else one that comes first may have been passed by */
+    if (!r->alias || !is_sure) {
+        (void)(is_sure ? fail_when(c, &r->request) : call_fail_nomem(c));
         run_free(r);
         return true;
     }
     bool changes = r->alias->action != ALIAS_STATS && !r->alias->is_merged;
+    set_scope(r);
     if (!may_call(c, r->alias) || !is_within_limits(c, r->alias) ||
         (changes && repeats_replay(c))) {
         alias_add_cors(c, r->alias);
@@ -439,25 +488,15 @@ bool alias_handle(struct call *c)
     return r->alias->is_merged ? ask_app(r) : run_action(r);
 }
 
-/* Of those that change something. */
-static void warn(const struct config *c, const struct alias_config *a)
+void aliases_warn(const struct config *c)
 {
-    if (a->is_open)
+    for (unsigned i = 0; i < c->alias_count; i++) {
+        const struct alias_config *a = &c->aliases[i];
+        if (!a->is_open || a->action == ALIAS_STATS)
+            continue;
         log_warn("the alias \"" SPAN_FMT "\" is open: anybody who reaches the public listener may "
                  "%s; take \"open\" away, or let only those in who may",
                  SPAN_ARG(a->text),
                  a->action == ALIAS_WARM ? "warm the cache" : "invalidate what it names");
-    else if (!c->control.is_guarded)
-        log_warn("the alias \"" SPAN_FMT
-                 "\" is for who comes from loopback: behind a proxy on this "
-                 "machine that is everybody; give \"control\" a \"token\", or say with \"allow\" "
-                 "who may call",
-                 SPAN_ARG(a->text));
-}
-
-void aliases_warn(const struct config *c)
-{
-    for (unsigned i = 0; i < c->alias_count; i++)
-        if (c->aliases[i].action != ALIAS_STATS)
-            warn(c, &c->aliases[i]);
+    }
 }

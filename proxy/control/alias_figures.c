@@ -26,7 +26,7 @@ void alias_figures_fini(struct alias_figures *f)
 
 bool alias_figures_of(struct alias_figures *f, struct span body)
 {
-    enum { DEPTH = 4 };
+    enum { DEPTH = 80 }; /* of the config and the request together */
     cleanup(json_doc_freep) struct json_doc *doc = NULL;
     if (json_parse(body, NULL, 0, DEPTH, &doc, NULL) != ERR_OK)
         return !call_fail_nomem(f->call);
@@ -152,7 +152,7 @@ static void set_stored(const struct store_stats *s, enum reply_name name, struct
                                          : s->invalidated);
 }
 
-/* Those of one value; false: that is not counted by value. */
+/* Those of one value; false: that is not counted by value, and <d> is untouched. */
 static bool set_of_value(const struct value_figures *v, enum reply_name name, struct reply_datum *d)
 {
     uint64_t hits = v->sum.hits + v->sum.stale, lookups = hits + v->sum.misses;
@@ -184,10 +184,24 @@ static bool set_of_value(const struct value_figures *v, enum reply_name name, st
     }
 }
 
+/* A bound token sees what is counted of its own value, and what tells of nobody; other figures are
+ * of all, and absent for it. */
+static bool may_see(const struct alias_figures *f, const struct reply_value *v)
+{
+    bool is_of_nobody =
+        v->group == REPLY_OF_INSTANCE || (v->group == REPLY_OF_REDIS && v->name == REPLY_AVAILABLE);
+    if (v->group == REPLY_OF_ROUTE)
+        is_of_nobody =
+            v->name == REPLY_TTL || v->name == REPLY_MAX_ENTRIES || v->name == REPLY_MAX_BYTES;
+    return is_of_nobody || !access_is_bound(f->call);
+}
+
 static bool set_of_route(struct alias_figures *f, const struct reply_value *v,
                          struct reply_datum *d)
 {
     if (f->has_value && v->index < 0 && set_of_value(&f->value, v->name, d))
+        return true;
+    if (!may_see(f, v))
         return true;
     if (!add_up(f))
         return false;
@@ -336,6 +350,8 @@ static bool set_of_stats(struct alias_figures *f, const struct reply_value *v,
 bool alias_figures_value(struct alias_figures *f, const struct reply_value *v,
                          struct reply_datum *ret)
 {
+    if (v->group != REPLY_OF_ROUTE && !may_see(f, v))
+        return true;
     switch (v->group) {
     case REPLY_OF_ROUTE:
         return set_of_route(f, v, ret);

@@ -8,7 +8,7 @@
 #include <event2/buffer.h>
 #include <stdlib.h>
 
-enum { HEAD_MAX = 256 * 1024, DEPTH = 64 };
+enum { HEAD_MAX = 256 * 1024, DEPTH = 64, PATCH_DEPTH = 160 };
 
 struct alias_app {
     struct call *call;
@@ -56,7 +56,7 @@ static bool is_ours(const struct call *c, const struct field *f)
     case FIELD_X_REQUEST_ID:
         return !c->is_trusted;
     case FIELD_AUTHORIZATION: /* the app need not know larder's tokens */
-        return c->token != NULL;
+        return access_has_token(c);
     default:
         return field_is_hop_by_hop(c->head, f);
     }
@@ -304,7 +304,7 @@ void alias_app_merge(struct alias_app *a, struct call *c, struct span patch, uns
         alias_app_pass(a, c);
         return;
     }
-    if (rc || json_parse(patch, NULL, 0, DEPTH, &ours, NULL) != ERR_OK) {
+    if (rc || json_parse(patch, NULL, 0, PATCH_DEPTH, &ours, NULL) != ERR_OK) {
         (void)call_fail_nomem(c);
         return;
     }

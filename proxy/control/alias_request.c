@@ -54,6 +54,7 @@ bool alias_request_value(struct alias_request *q, const struct param *p, struct 
         ret->kind = DATUM_TEXT;
         ret->text = buf_span(&q->text);
     }
+    q->has_no_memory |= q->text.no_memory;
     return !q->text.no_memory;
 }
 

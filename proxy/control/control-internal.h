@@ -97,6 +97,7 @@ struct call {
     struct limits_check *limited; /* the rate limits that have refused it; NULL: none */
     struct buf audit;             /* what was done, for the audit's line */
     const char *audit_as;         /* what kind of call it was, for the same */
+    struct buf scope; /* what of the head chose the answer, beside the target: of repetitions */
     /* a part of another call, whose head it shares: it is handed back, not answered */
     void (*on_done)(struct call *part);
     void *on_done_arg;
@@ -138,6 +139,7 @@ bool call_query_number(struct call *c, const char *name, uint64_t max, uint64_t 
 /* access.c */
 bool access_is_allowed(struct call *c, unsigned scope); /* false after call_fail() */
 bool access_is_bound(const struct call *c);
+bool access_has_token(const struct call *c); /* one of the config's, whether asked for or not */
 /* May a bound token name this tag, or label=value? An unbound one may name all. */
 bool access_may_name(const struct call *c, struct span text);
 bool access_may_name_value(const struct call *c, struct span label, struct span value);

@@ -20,6 +20,7 @@ static void call_free(struct call *c)
     buf_fini(&c->fields);
     buf_fini(&c->passed);
     buf_fini(&c->audit);
+    buf_fini(&c->scope);
     if (!c->is_part)
         free(c->head);
     free(c->limited);
@@ -34,6 +35,7 @@ static void init_buffers(struct call *c)
     buf_init(&c->fields, 4096);
     buf_init(&c->passed, 1024 * 1024);
     buf_init(&c->audit, 2048);
+    buf_init(&c->scope, 256 * 1024);
 }
 
 struct call *call_part_new(struct call *whole, const char *path)

@@ -11,7 +11,7 @@ enum { REPEATS_MAX = 1000, KEEP_MS = 24 * 3600 * 1000, REPLY_KEPT_MAX = 256 * 10
 
 struct repeat {
     struct list link;
-    uint8_t key[32];  /* digest of caller, method, path and key */
+    uint8_t key[32];  /* digest of caller, method, path, key, and what of the head counts */
     uint8_t body[32]; /* digest */
     mono_ms until;
     unsigned status; /* 0: the first call is not answered yet */
@@ -55,16 +55,18 @@ static bool digests(const struct call *c, uint8_t key[32], uint8_t body[32])
     if (!f || !f->value.len || c->is_part)
         return false;
     cleanup(buf_fini) struct buf text;
-    buf_init(&text, 64 * 1024);
+    buf_init(&text, 512 * 1024);
     buf_add_span(&text, c->token ? c->token->name : SPAN_LIT(""));
     buf_add_char(&text, '\0');
     buf_add_span(&text, c->head->method_text);
     buf_add_span(&text, c->head->target);
     buf_add_char(&text, '\0');
     buf_add_span(&text, f->value);
+    buf_add_char(&text, '\0');
+    buf_add_span(&text, buf_span(&c->scope));
     digest_of(text.p, text.len, key);
     digest_of(c->body.p, c->body.len, body);
-    return !text.failed;
+    return !text.failed && !c->scope.failed;
 }
 
 bool repeats_replay(struct call *c)

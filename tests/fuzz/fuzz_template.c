@@ -58,7 +58,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static const char start[] =
         "{\"upstreams\":{\"app\":{\"server\":\"127.0.0.1:1\"}},\"routes\":[{\"name\":\"r\","
         "\"match\":"
-        "\"GET /r\",\"ttl\":\"1s\",\"key\":[\"query.k\"]}],\"aliases\":[{\"on\":\"POST /x/{id}\","
+        "\"GET /r\",\"ttl\":\"1s\",\"key\":[\"query.k\"]}],\"aliases\":[{\"on\":\"POST "
+        "/x/{id}\",\"open\":true,"
         "\"do\":\"warm\",\"with\":{\"route\":\"r\"},\"reply\":[";
     struct err errs[2];
     unsigned count = 0;

@@ -4,6 +4,7 @@ import json
 import pytest
 
 from support.raw_upstream import free_port
+from test_caching import config
 from test_aliases import STATS, TIMETABLE, get, is_cached, post, problem, start, text
 from test_caching import config
 
@@ -225,15 +226,17 @@ def test_an_open_alias_is_warned_of(larder_factory, legacy_app):
     assert any("audit: invalidate by anybody" in line for line in log)
 
 
-def test_a_closed_alias_for_all_of_loopback_is_warned_of(larder_factory, legacy_app):
-    """Behind a proxy on the same machine every client comes from loopback."""
-    larder = start(larder_factory, legacy_app, TIMETABLE, CLEAR)
-    assert post(larder, "/api/cache/clear").status == 200
-    log = larder.whole_log()
-    assert sum('"POST /api/cache/clear"' in line and "loopback" in line for line in log) == 1
-    for control in ({"allow": ["127.0.0.1"]}, {"token": "sesame-open"}):
-        larder = start(larder_factory, legacy_app, TIMETABLE, CLEAR,
+@pytest.mark.parametrize("alias", [CLEAR, dict(STATS, open=False)])
+def test_a_closed_alias_wants_to_know_for_whom(larder_factory, larder_refuses, legacy_app, alias):
+    """Behind a proxy on the same machine every client comes from loopback, and would be let in."""
+    larder_refuses(config(legacy_app, *TIMETABLE, aliases=[alias]), "at $.aliases[0]",
+                   '"token" or "allow"', '"open": true')
+    method, path = alias["on"].split()
+    for control, status in (({"allow": ["127.0.0.1"]}, 200), ({"allow": ["10.0.0.0/8"]}, 401),
+                            ({"token": "sesame-open", "allow": []}, 401)):
+        larder = start(larder_factory, legacy_app, TIMETABLE, alias,
                        control=dict(control, listen="127.0.0.1:0"))
+        assert larder.request(method, path).status == status
         assert not any("loopback" in line for line in larder.whole_log())
 
 
@@ -301,7 +304,7 @@ def test_listed_origins_may_read(larder_factory, legacy_app):
 
 def test_preflights_of_a_path_that_the_app_has_forgotten(larder_factory, legacy_app):
     larder = start(larder_factory, legacy_app, TIMETABLE, STATS,
-                   dict(CLEAR, cors=["https://a.example"]))
+                   dict(CLEAR, cors=["https://a.example"]), control=TOKENS)
     ask = {"Origin": "https://a.example", "Access-Control-Request-Method": "POST",
            "Access-Control-Request-Headers": "authorization, content-type"}
     answer = larder.request("OPTIONS", "/api/cache/clear", headers=ask)

@@ -132,6 +132,7 @@ struct reply_piece {
 struct reply_node {
     enum json_type type;
     bool is_escaped; /* values within its text are written as keys write them */
+    bool is_plain;   /* the request may give no object for it */
     struct span name, text;
     unsigned count, piece_count;
     struct reply_node *children; /* count */
@@ -165,8 +166,9 @@ struct reply_source {
 };
 
 /* Appends the filled template. ERR_NOT_FOUND: a request value is absent that must be there;
- * ERR_SYNTAX: one is not what its filter wants; both tell which in *ret_bad. ERR_NOMEM,
- * ERR_TOO_LARGE: <out> or a text within has no room. */
+ * ERR_SYNTAX: one is not what its filter wants; ERR_DENIED: one is an object where there may be
+ * none; these tell which in *ret_bad. ERR_NOMEM, ERR_TOO_LARGE: <out> or a text within has no room.
+ */
 must_check enum err_code reply_fill(const struct reply_node *n, const struct reply_source *s,
                                     struct buf *out, const struct reply_value **ret_bad);
 /* Calls <visit> with each value of the template. */

@@ -49,8 +49,8 @@ static inline struct config *reply_config(const char *reply)
     char *text = NULL;
     int n = asprintf(&text,
                      "{" APP ",\"routes\":[{\"name\":\"r\",\"match\":\"GET /r\",\"ttl\":\"6h\","
-                     "\"key\":[\"query.k\"]}],\"aliases\":[{\"on\":\"GET /x/{id}\",\"do\":"
-                     "\"stats\",\"reply\":%s}]}",
+                     "\"key\":[\"query.k\"]}],\"aliases\":[{\"on\":\"GET /x/{id}\",\"open\":"
+                     "true,\"do\":\"stats\",\"reply\":%s}]}",
                      reply);
     assert_true(n > 0);
     for (char *p = text; *p; p++)

@@ -39,7 +39,8 @@ enum { TRIES_MAX = 2000 };
     "{'a':'${hits}','b':['<${json.o}>','${json.list}'],'c':'${now|local} ${hit_ratio|percent|1}'," \
     "'d':'${json.none?}'}"
 #define CONFIG                                                                                     \
-    "{" APP ",\"rate_limits\":[{\"name\":\"l\",\"limits\":[\"1/"                                   \
+    "{" APP                                                                                        \
+    ",\"control\":{\"token\":\"sesame\"},\"rate_limits\":[{\"name\":\"l\",\"limits\":[\"1/"        \
     "1m\"]}],\"routes\":[{\"name\":\"r\",\"match\":\"GET /r\",\"ttl\":\"6h\",\"key\":"             \
     "[\"query.k\"]}],\"aliases\":[{\"on\":\"POST /x/{id}\",\"do\":\"invalidate\",\"cors\":"        \
     "[\"https://a\"],\"rate_limit\":[\"l\"],\"when\":{\"json.a\":[1,\"b\"]},\"expect\":"           \

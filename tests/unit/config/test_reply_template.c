@@ -178,7 +178,7 @@ static void values_within_places_stay_values(void **state)
     (void)state;
     struct config *c =
         config_of("{" APP ",\"routes\":[{\"name\":\"r\",\"match\":\"GET /r\",\"ttl\":\"6h\"}],"
-                  "\"aliases\":[{\"on\":\"GET /x\",\"do\":\"invalidate\",\"with\":["
+                  "\"aliases\":[{\"on\":\"GET /x\",\"open\":true,\"do\":\"invalidate\",\"with\":["
                   "{\"glob\":\"r:k=${query.s}:*\"},{\"glob\":\"${query.s}\"},"
                   "{\"tag\":\"t:${query.s}\"}],\"reply\":1}]}");
     static const char *const want[] = {"{\"glob\":\"r:k=a%20%22b%22%3A%2A:*\"}",
