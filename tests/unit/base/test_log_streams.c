@@ -174,6 +174,25 @@ static void a_stream_that_cannot_be_opened_is_named(void **state)
     }
 }
 
+/* Neither the start, nor a rotation and the stop after it, may hang on it. */
+static void a_fifo_without_a_reader_holds_nothing_up(void **state)
+{
+    struct log_config c = to_files();
+    struct err err;
+    (void)state;
+    assert_int_equal(mkfifo(paths[LOG_ACCESS], 0600), 0);
+    assert_int_equal(log_start(&c, &err), ERR_IO);
+    assert_string_equal(err.where, paths[LOG_ACCESS]);
+    unlink(paths[LOG_ACCESS]);
+    assert_int_equal(log_start(&c, NULL), ERR_OK);
+    unlink(paths[LOG_ACCESS]);
+    assert_int_equal(mkfifo(paths[LOG_ACCESS], 0600), 0);
+    log_reopen();
+    log_stop();
+    assert_says(LOG_ERROR, "the access log cannot be opened: ");
+    unlink(paths[LOG_ACCESS]);
+}
+
 static void an_event_tells_all_but_queries_and_control_characters(void **state)
 {
     struct log_config c = to_files();
@@ -333,6 +352,7 @@ int main(void)
         TEST(streams_to_one_file_keep_their_order),
         TEST(a_file_of_each_stream_is_opened_anew),
         TEST(a_stream_that_cannot_be_opened_is_named),
+        TEST(a_fifo_without_a_reader_holds_nothing_up),
         TEST(an_event_tells_all_but_queries_and_control_characters),
         TEST(events_of_any_size_make_whole_lines),
         TEST(a_flood_is_counted_and_audits_are_all_told),
