@@ -99,7 +99,8 @@ static enum flow_state refuse(struct flow *f)
 {
     struct limited *l = f->limited;
     struct entry *e = wants_stale(&l->check) ? find_stale(f) : NULL;
-    limits_tell(f->w->shared->limits, &l->check, f->head, buf_span(&f->id), e ? e->status : 429);
+    limits_tell(f->w->shared->limits, &l->check, f->l.route, f->head, buf_span(&f->id),
+                e ? e->status : 429);
     if (!e) {
         limits_problem(&l->check, &f->problem);
         return FLOW_FAIL;
@@ -178,7 +179,7 @@ enum flow_state flow_step_limit(struct flow *f)
     limits_fields_format(&l->check, unix_now_ms(), &l->fields);
     if (l->check.is_refused)
         return refuse(f);
-    limits_tell(limits, &l->check, f->head, buf_span(&f->id), 0); /* what runs dry */
+    limits_tell(limits, &l->check, f->l.route, f->head, buf_span(&f->id), 0); /* what runs dry */
     return l->next;
 }
 
