@@ -156,8 +156,10 @@ static bool ask_redis(struct flow *f)
 static bool begin(struct flow *f)
 {
     struct limited *l = f->limited;
-    struct limits_request r = {
-        .head = f->head, .captures = &f->l.captures, .peer = gate_peer_addr(f->gate)};
+    struct limits_request r = {.head = f->head,
+                               .captures = &f->l.captures,
+                               .peer = gate_peer_addr(f->gate),
+                               .is_ours = f->is_for_alias};
     return limits_prepare(f->w->shared->limits, &f->l.route->rate_limit, &r, l->is_hit, &l->check);
 }
 

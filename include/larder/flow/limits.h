@@ -26,6 +26,7 @@ struct limits_request {
     const struct head *head;
     const struct route_captures *captures; /* NULL: none */
     const uint8_t *peer;                   /* 16 bytes, IPv4 mapped; NULL: a Unix socket */
+    bool is_ours; /* larder asks itself in a client's name, which X-Forwarded-For tells */
 };
 
 enum { LIMITS_VIOLATED_MAX = ROUTE_RATE_LIMITS_MAX * RATE_POLICIES_MAX };

@@ -125,6 +125,12 @@ static void who_is_one_client(void **state)
         {"['header.X-Key','cookie.k']", "X-Key: a\r\n", "Cookie: k=a\r\n", false},
         {"['header.X-Key','cookie.k']", "Cookie: k=a\r\n", "Cookie: b=c; k=a\r\n", true},
         {"['header.X-Key','query.user']", "", "X-Other: 1\r\n", true},
+        {"'header.X-Key'", "X-Key: a\r\nX-Key: b\r\n", "X-Key: a\r\nX-Key: c\r\n", true},
+        {"['cookie.k','header.X-Key']", "X-Key: a\r\n", "Cookie: k=1; k=2\r\nX-Key: a\r\n", true},
+        {"'cookie.k'", "Cookie: k=ab\"c\r\n", "Cookie: k=\"\\141b\\\"c\"\r\n", true},
+        {"'cookie.k'", "Cookie: k=ab\r\n", "Cookie: k=\"ab\\14\"\r\n", false},
+        {"'cookie.k'", "Cookie: k=\"\"\r\n", "Cookie: k=\r\n", true},
+        {"'header.X-Key'", "X-Key: a\r\n", "X-Key: \"a\"\r\n", false},
         {"'auth'", "Authorization: Bearer a\r\n", "Authorization: Bearer b\r\n", false},
     };
     (void)state;
@@ -150,10 +156,18 @@ static void an_unlimited_class_is_not_asked(void **state)
     struct desk d;
     struct limits_check c;
     uint8_t peer[16];
+    char limit[1024], name[301], field[400];
+    memset(name, 'n', sizeof(name) - 1);
+    name[sizeof(name) - 1] = '\0';
     (void)state;
     peer_of(192, 1, peer);
-    desk_open(&d, "{'name':'api','limits':['1/1h'],'class':'header.X-Type',"
-                  "'classes':{'admin':[],'teacher':['5/1h','9/1d']}}");
+    snprintf(limit, sizeof(limit),
+             "{'name':'api','limits':['1/1h'],'class':'header.X-Type',"
+             "'classes':{'admin':[],'teacher':['5/1h','9/1d'],'%s':[]}}",
+             name);
+    desk_open(&d, limit);
+    snprintf(field, sizeof(field), "X-Type: %s\r\n", name);
+    assert_false(prepare(&d, peer, field, &c));
     assert_false(prepare(&d, peer, "X-Type: admin\r\n", &c));
     assert_true(prepare(&d, peer, "X-Type: teacher\r\n", &c));
     assert_int_equal(c.ask[0].count, 2);
