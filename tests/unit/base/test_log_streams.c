@@ -2,6 +2,7 @@
  * secrets, and the operator's words stand in access lines. */
 #include <larder/base/json.h>
 #include <larder/base/log.h>
+#include <larder/base/monotime.h>
 
 #include "base-test.h"
 
@@ -250,6 +251,25 @@ static void events_of_any_size_make_whole_lines(void **state)
     free(text);
 }
 
+/* Whoever may call what is open may not fill the disk either. */
+static void what_anybody_may_do_is_told_as_often_as_what_is_refused(void **state)
+{
+    enum { EVENTS = 5000 };
+    struct log_config c = to_files();
+    struct security_event open = {.action = "opened", .is_audit = true, .is_anybodys = true};
+    (void)state;
+    assert_int_equal(log_start(&c, NULL), ERR_OK);
+    mono_ms began = mono_now_ms();
+    for (unsigned i = 0; i < EVENTS; i++)
+        log_security(&open);
+    uint64_t seconds = (uint64_t)(mono_now_ms() - began) / 1000 + 2;
+    log_stop();
+    char *text = text_of(paths[LOG_SECURITY]);
+    assert_true(count_of(text, "\"log.level\":\"info\"") <= seconds * LOG_SECURITY_RATE);
+    assert_non_null(strstr(text, "\"larder.suppressed\":"));
+    free(text);
+}
+
 static void a_flood_is_counted_and_audits_are_all_told(void **state)
 {
     enum { EVENTS = 5000 };
@@ -356,6 +376,7 @@ int main(void)
         TEST(an_event_tells_all_but_queries_and_control_characters),
         TEST(events_of_any_size_make_whole_lines),
         TEST(a_flood_is_counted_and_audits_are_all_told),
+        TEST(what_anybody_may_do_is_told_as_often_as_what_is_refused),
         TEST(words_tell_what_became_of_a_request),
         TEST(the_longest_key_fits_into_words),
     };
