@@ -235,6 +235,27 @@ static void what_is_left_is_said_in_its_fields(void **state)
     }
 }
 
+/* RFC 9651 section 3.3.1: an Integer has at most 15 digits. */
+static void the_longest_times_are_still_integers(void **state)
+{
+    struct desk d;
+    struct limits_check c;
+    uint8_t peer[16];
+    char block[1024];
+    struct buf fields;
+    (void)state;
+    peer_of(192, 1, peer);
+    desk_open(&d, "{'name':'api','limits':[{'rate':'1/31d','burst':1000000000}]}");
+    assert_true(prepare(&d, peer, "", &c));
+    limits_decide(d.limits, &c, 5000);
+    buf_init_fixed(&fields, block, sizeof(block));
+    limits_fields_format(&c, 0, &fields);
+    buf_add_char(&fields, '\0');
+    assert_string_equal(block, "RateLimit-Policy: \"api-burst\";q=1000000000;w=999999999999999\r\n"
+                               "RateLimit: \"api-burst\";r=999999999;t=2678400\r\n");
+    desk_close(&d);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -242,6 +263,7 @@ int main(void)
         cmocka_unit_test(who_is_one_client),
         cmocka_unit_test(an_unlimited_class_is_not_asked),
         cmocka_unit_test(what_is_left_is_said_in_its_fields),
+        cmocka_unit_test(the_longest_times_are_still_integers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
