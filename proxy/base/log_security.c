@@ -172,7 +172,7 @@ void log_security(const struct security_event *e)
     char line[LINE_BYTES];
     struct buf out;
     struct json_writer w;
-    if (!e->is_audit && !may_tell(e->action))
+    if ((!e->is_audit || e->is_anybodys) && !may_tell(e->action))
         return;
     buf_init_fixed(&out, line, sizeof(line));
     begin_line(&w, &out, e->is_audit, e->action);

@@ -16,7 +16,8 @@ enum err_code sink_open(struct sink *s, const char *path, struct err *err)
     else if (strcmp(path, "stderr") == 0)
         fd = STDERR_FILENO;
     else if (strcmp(path, "off") != 0) {
-        fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
+        /* a FIFO that nobody reads is an error, and neither opening nor writing it may block */
+        fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0640);
         if (fd < 0)
             return err_set(err, ERR_IO, path, "cannot be opened: %s", strerror(errno));
     }

@@ -121,6 +121,8 @@ bool reading_percent(struct reading *r, const struct json *j, unsigned max, unsi
 /* Is <m> a method, spelled as those that are known? False after an error was told. */
 bool reading_method(struct reading *r, const struct json *j, struct span m);
 
+/* One value of a request? Names of fields are the same in any case. */
+bool param_is_same(const struct param *a, const struct param *b);
 /* "query.x" and so on into <p>; false after an error was told. <route> may be NULL. */
 bool load_param(struct reading *r, const struct json *j, const struct route *route,
                 struct span text, struct param *p);

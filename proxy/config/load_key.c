@@ -44,6 +44,20 @@ static struct span last_part(struct span name)
     return slash ? span_of(slash + 1, (size_t)(name.p + name.len - slash) - 1) : name;
 }
 
+/* As fields of a request that hold credentials whole. */
+static bool is_secret_header(struct span name)
+{
+    return span_eq_nocase(name, SPAN_LIT("Authorization")) ||
+           span_eq_nocase(name, SPAN_LIT("Proxy-Authorization")) ||
+           span_eq_nocase(name, SPAN_LIT("Cookie"));
+}
+
+bool param_is_same(const struct param *a, const struct param *b)
+{
+    return a->source == b->source && (a->source == PARAM_HEADER ? span_eq_nocase(a->name, b->name)
+                                                                : span_eq(a->name, b->name));
+}
+
 static bool parse_source(struct reading *r, struct span text, struct param *p)
 {
     if (span_eq(text, SPAN_LIT("auth"))) {
@@ -66,6 +80,7 @@ static bool parse_source(struct reading *r, struct span text, struct param *p)
         p->source = sources[i].source;
         p->name = p->source == PARAM_JSON ? pointer_of(r, name) : reading_copy(r, name);
         p->label = p->source == PARAM_JSON ? last_part(p->name) : p->name;
+        p->secret = p->source == PARAM_HEADER && is_secret_header(p->name);
         return p->label.len > 0;
     }
     return false;
@@ -270,7 +285,7 @@ static bool read_piece(struct reading *r, const struct json *j, struct route *ro
     if (is_label_taken(route, p))
         p->label = reading_copy(r, name); /* a template cannot give labels */
     for (unsigned i = 0; i + 1 < route->param_count; i++)
-        if (route->params[i].source == p->source && span_eq(route->params[i].name, p->name))
+        if (param_is_same(&route->params[i], p))
             reading_fail(r, j, "{%s} is there twice; leave one of them", quote(name, &q));
     piece->param = (int)route->param_count - 1;
     return true;

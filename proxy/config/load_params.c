@@ -238,8 +238,7 @@ static void hide_identity_in_tags(const struct route *route)
             struct template_piece *piece = &route->tags[t].pieces[i];
             for (unsigned n = 0; n < route->identity_count; n++) {
                 const struct param *p = &route->params[route->param_count + n];
-                if (piece->kind == PIECE_REQUEST && piece->param.source == p->source &&
-                    span_eq(piece->param.name, p->name))
+                if (piece->kind == PIECE_REQUEST && param_is_same(&piece->param, p))
                     piece->param.secret = true;
             }
         }

@@ -530,7 +530,6 @@ static void read_route(struct reading *r, const struct json *j, struct route *ro
     if (route->identity == IDENTITY_NONE)
         route->fresh.share_authorized = route->share_cookies = true;
     finish_params(r, j, route);
-    route->hides_target = route_hides_target(route);
     if (c->upstream_count > 1 && !MEMBER(j, "upstream") && !MEMBER(root, "default_upstream"))
         reading_fail(r, j,
                      "there are several upstreams: name one by \"upstream\", or set "
@@ -575,8 +574,10 @@ void load_routes(struct reading *r, const struct json *j, void *into)
         read_route(r, e, route);
     }
     unsigned n = 0;
-    for (const struct json *e = j->first; e && c->routes; e = e->next)
-        finish_on_write(r, e, &c->routes[n++]);
+    for (const struct json *e = j->first; e && c->routes; e = e->next, n++) {
+        finish_on_write(r, e, &c->routes[n]);
+        c->routes[n].hides_target = route_hides_target(&c->routes[n]);
+    }
 }
 
 void load_pass(struct reading *r)

@@ -48,7 +48,7 @@ static bool read_piece(struct reading *r, const struct json *j, const struct rou
     t->has_request = true;
     t->needs_body |= s == PARAM_JSON || s == PARAM_FORM;
     for (unsigned i = 0; i < route->param_count; i++) /* what is secret in the key is so here */
-        if (route->params[i].source == s && span_eq(route->params[i].name, piece->param.name))
+        if (param_is_same(&route->params[i], &piece->param))
             piece->param.secret |= route->params[i].secret;
     return true;
 }
@@ -364,6 +364,46 @@ static void read_write_route(struct reading *r, const struct json *j, struct wri
         read_write_param(r, c, w, wr);
 }
 
+enum alike { ALIKE_NOT, ALIKE_BUT_SECRETS, ALIKE };
+
+/* Do two templates make the same texts of the same values? */
+static enum alike compare(const struct text_template *a, const struct text_template *b)
+{
+    enum alike alike = ALIKE;
+    if (a->piece_count != b->piece_count)
+        return ALIKE_NOT;
+    for (unsigned i = 0; i < a->piece_count; i++) {
+        const struct template_piece *x = &a->pieces[i], *y = &b->pieces[i];
+        if ((x->kind == PIECE_END) != (y->kind == PIECE_END) || !span_eq(x->literal, y->literal))
+            return ALIKE_NOT;
+        if (x->kind != PIECE_END && x->param.secret != y->param.secret)
+            alike = ALIKE_BUT_SECRETS;
+    }
+    return alike;
+}
+
+/* A value in clear takes no answer back whose tag has it as an HMAC, nor the other way round. */
+static void check_secrets(struct reading *r, const struct json *j, const struct write_rules *w,
+                          const struct route *of)
+{
+    struct quoted q, name;
+    for (unsigned t = 0; t < of->tag_count; t++) {
+        const struct text_template *near = NULL;
+        bool is_met = false;
+        for (unsigned i = 0; i < w->tag_count; i++) {
+            enum alike alike = compare(&w->tags[i], &of->tags[t]);
+            is_met |= alike == ALIKE;
+            near = alike == ALIKE_BUT_SECRETS ? &w->tags[i] : near;
+        }
+        if (near && !is_met)
+            reading_fail(r, j,
+                         "\"%s\" takes nothing back of the route \"%s\": what is secret there, or "
+                         "its identity, stands in tags as an HMAC; write a ! before it in both, "
+                         "{!query.x}, or in neither",
+                         quote(near->text, &q), quote(of->name, &name));
+    }
+}
+
 void finish_on_write(struct reading *r, const struct json *j, struct route *route)
 {
     const struct json *on_write = MEMBER(j, "on_write");
@@ -377,6 +417,8 @@ void finish_on_write(struct reading *r, const struct json *j, struct route *rout
         for (const struct json *c = routes->first; c && rules->routes; c = c->next)
             read_write_route(r, c, &w);
     }
+    for (unsigned i = 0; i < r->config->route_count; i++)
+        check_secrets(r, on_write, rules, &r->config->routes[i]);
     if (route->cached)
         reading_fail(r, on_write,
                      "a route is either cached or a write: \"on_write\" has no use "

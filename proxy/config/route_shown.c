@@ -1,13 +1,46 @@
-/* A target with parts that are secret in the key has them in clear. What of it may stand where
- * people read: all but its values. The readable key tells those that are no secrets. */
+/* A target with parts that are secret in the key, in a tag or in what a write takes back has them
+ * in clear. What of it may stand where people read: all but its values. The readable key tells
+ * those that are no secrets. */
 #include "route-internal.h"
+
+static bool is_secret_in(const struct text_template *t, unsigned count, enum param_source source)
+{
+    for (unsigned n = 0; n < count; n++)
+        for (unsigned i = 0; i < t[n].piece_count; i++)
+            if (t[n].pieces[i].kind == PIECE_REQUEST && t[n].pieces[i].param.secret &&
+                t[n].pieces[i].param.source == source)
+                return true;
+    return false;
+}
+
+/* What is secret in the key of a route is so in a write that names it. */
+static bool fills_secret(const struct write_route *w, enum param_source source)
+{
+    for (unsigned i = 0; i < w->param_count; i++)
+        for (unsigned n = 0; w->params[i].param->secret && n < w->params[i].value.piece_count; n++)
+            if (w->params[i].value.pieces[n].kind == PIECE_REQUEST &&
+                w->params[i].value.pieces[n].param.source == source)
+                return true;
+    return false;
+}
+
+static bool is_secret_in_write(const struct write_rules *w, enum param_source source)
+{
+    if (is_secret_in(w->tags, w->tag_count, source) || is_secret_in(w->keys, w->key_count, source))
+        return true;
+    for (unsigned i = 0; i < w->route_count; i++)
+        if (fills_secret(&w->routes[i], source))
+            return true;
+    return false;
+}
 
 static bool has_secret(const struct route *r, enum param_source source)
 {
     for (unsigned i = 0; i < r->param_count + r->identity_count; i++)
         if (r->params[i].secret && r->params[i].source == source)
             return true;
-    return false;
+    return is_secret_in(r->tags, r->tag_count, source) ||
+           (r->on_write && is_secret_in_write(r->on_write, source));
 }
 
 bool route_hides_target(const struct route *r)

@@ -106,7 +106,8 @@ static void log_call(const struct call *c, const char *action, struct span what,
                                .user = by,
                                .message = message,
                                .status = c->status,
-                               .is_audit = strcmp(action, "control-denied") != 0};
+                               .is_audit = strcmp(action, "control-denied") != 0,
+                               .is_anybodys = c->is_open};
     log_security(&e);
 }
 

@@ -99,7 +99,8 @@ static enum flow_state refuse(struct flow *f)
 {
     struct limited *l = f->limited;
     struct entry *e = wants_stale(&l->check) ? find_stale(f) : NULL;
-    limits_tell(f->w->shared->limits, &l->check, f->head, buf_span(&f->id), e ? e->status : 429);
+    limits_tell(f->w->shared->limits, &l->check, f->l.route, f->head, buf_span(&f->id),
+                e ? e->status : 429);
     if (!e) {
         limits_problem(&l->check, &f->problem);
         return FLOW_FAIL;
@@ -158,7 +159,7 @@ static bool begin(struct flow *f)
     struct limits_request r = {.head = f->head,
                                .captures = &f->l.captures,
                                .peer = gate_peer_addr(f->gate),
-                               .is_own = f->is_for_alias};
+                               .is_ours = f->is_for_alias};
     return limits_prepare(f->w->shared->limits, &f->l.route->rate_limit, &r, l->is_hit, &l->check);
 }
 
@@ -180,7 +181,7 @@ enum flow_state flow_step_limit(struct flow *f)
     limits_fields_format(&l->check, unix_now_ms(), &l->fields);
     if (l->check.is_refused)
         return refuse(f);
-    limits_tell(limits, &l->check, f->head, buf_span(&f->id), 0); /* what runs dry */
+    limits_tell(limits, &l->check, f->l.route, f->head, buf_span(&f->id), 0); /* what runs dry */
     return l->next;
 }
 

@@ -198,9 +198,13 @@ static void add_violated(const struct limits_check *c, unsigned i, struct buf *o
     }
 }
 
-void limits_tell(struct limits *l, const struct limits_check *c, const struct head *h,
-                 struct span request_id, unsigned status)
+void limits_tell(struct limits *l, const struct limits_check *c, const struct route *route,
+                 const struct head *h, struct span request_id, unsigned status)
 {
+    char target_block[512];
+    struct buf target;
+    buf_init_fixed(&target, target_block, sizeof(target_block));
+    struct span shown = route_shown_target(route, h, &target);
     for (unsigned i = 0; i < c->count; i++) {
         char block[RATE_POLICIES_MAX * 140];
         struct buf what;
@@ -211,7 +215,7 @@ void limits_tell(struct limits *l, const struct limits_check *c, const struct he
         struct security_event e = {.action = "rate-limited",
                                    .client = span_str(c->client),
                                    .method = h->method_text,
-                                   .target = h->path, /* a query may hold what is secret */
+                                   .target = shown,
                                    .what = buf_span(&what),
                                    .request_id = request_id,
                                    .status = c->ask[i].is_dry ? 0 : status,
@@ -226,7 +230,7 @@ bool limits_allow(struct limits *l, const struct rate_limit_set *set,
     if (!limits_prepare(l, set, r, false, c))
         return true;
     limits_decide(l, c, mono_now_ms());
-    limits_tell(l, c, r->head, request_id, 429);
+    limits_tell(l, c, NULL, r->head, request_id, 429);
     return !c->is_refused;
 }
 

@@ -51,7 +51,7 @@ void limits_client_address(const struct config *c, const struct limits_request *
     if (!r->peer)
         return;
     memcpy(ret, r->peer, 16);
-    if (!r->is_own && !cidr_contains(c->trusted, c->trusted_count, ret))
+    if (!r->is_ours && !cidr_contains(c->trusted, c->trusted_count, ret))
         return;
     for (unsigned i = r->head->field_count; i-- > 0;) {
         const struct field *f = &r->head->fields[i];
@@ -81,16 +81,59 @@ void limits_address_format(const uint8_t address[16], char out[46])
 
 struct gathering {
     struct buf *out;
+    bool is_cookie;
     unsigned count;
 };
+
+static bool is_octal(char c)
+{
+    return c >= '0' && c <= '7';
+}
+
+/* Apps read "a", "\141" and a as one cookie (RFC 6265 section 4.1.1; Python's http.cookies):
+ * whoever writes his in another way is no other client. */
+static void add_cookie(struct span v, struct buf *out)
+{
+    if (v.len < 2 || v.p[0] != '"' || v.p[v.len - 1] != '"') {
+        buf_add_span(out, v);
+        return;
+    }
+    v = span_of(v.p + 1, v.len - 2);
+    for (size_t i = 0; i < v.len; i++) {
+        bool is_escape = v.p[i] == '\\' && i + 1 < v.len;
+        bool is_number = is_escape && i + 3 < v.len && is_octal(v.p[i + 1]) &&
+                         is_octal(v.p[i + 2]) && is_octal(v.p[i + 3]);
+        if (is_number) {
+            buf_add_char(
+                out, (char)((v.p[i + 1] - '0') * 64 + (v.p[i + 2] - '0') * 8 + (v.p[i + 3] - '0')));
+            i += 3;
+        } else {
+            i += is_escape;
+            buf_add_char(out, v.p[i]);
+        }
+    }
+}
+
+/* Of a cookie that comes twice, or under a name that only some apps read so, cookie_value() tells
+ * all that lies between: what no value may hold (RFC 6265 section 4.1.1). */
+static bool is_one_cookie(struct span v)
+{
+    for (size_t i = 0; i < v.len; i++)
+        if (v.p[i] == ';' || (unsigned char)v.p[i] < 0x20 || (unsigned char)v.p[i] >= 0x7f)
+            return false;
+    return true;
+}
 
 static void on_value(void *arg, struct span value)
 {
     struct gathering *g = arg;
-    buf_add_u64(g->out, value.len);
-    buf_add_char(g->out, ':');
-    buf_add_span(g->out, value);
-    g->count++;
+    g->count += g->is_cookie && !is_one_cookie(value) ? 2 : 1;
+    if (g->count > 1)
+        return;
+    if (g->is_cookie)
+        add_cookie(value, g->out);
+    else
+        buf_add_span(g->out, value);
 }
 
 static struct route_request request_of(const struct config *c, const struct limits_request *r)
@@ -102,14 +145,16 @@ static struct route_request request_of(const struct config *c, const struct limi
                                   .now_unix_s = unix_now_ms() / 1000};
 }
 
-/* Appends all values of <p>; false, and <out> as it was: it has none, or one that is too long. */
+/* Appends the value of <p>; false, and <out> as it was: it has none, one that is too long, or
+ * several. Of several the app may read but one, and who may choose the others is a new client with
+ * each. */
 static bool add_param(const struct config *c, const struct param *p, const struct limits_request *r,
                       struct buf *out)
 {
-    struct gathering g = {.out = out};
+    struct gathering g = {.out = out, .is_cookie = p->source == PARAM_COOKIE};
     struct route_request req = request_of(c, r);
     size_t before = out->len;
-    bool is_good = route_param_each(p, &req, on_value, &g) && g.count > 0 && !out->failed;
+    bool is_good = route_param_each(p, &req, on_value, &g) && g.count == 1 && !out->failed;
     if (!is_good) {
         out->len = before;
         out->failed = false;
@@ -155,18 +200,14 @@ static void add_who(const struct config *c, const struct rate_limit *l,
 const struct rate_class *limits_class_of(const struct config *c, const struct rate_limit *l,
                                          const struct limits_request *r)
 {
-    char block[256], name_block[256];
-    struct buf value, name;
+    char block[WHO_MAX];
+    struct buf value;
     buf_init_fixed(&value, block, sizeof(block));
     if (!l->has_class_param || !add_param(c, &l->class_param, r, &value))
         return &l->classes[0];
-    for (unsigned i = 1; i < l->class_count; i++) {
-        buf_init_fixed(&name, name_block, sizeof(name_block));
-        struct gathering g = {.out = &name};
-        on_value(&g, l->classes[i].name);
-        if (!name.failed && span_eq(buf_span(&name), buf_span(&value)))
+    for (unsigned i = 1; i < l->class_count; i++)
+        if (span_eq(l->classes[i].name, buf_span(&value)))
             return &l->classes[i];
-    }
     return &l->classes[0];
 }
 

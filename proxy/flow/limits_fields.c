@@ -8,9 +8,11 @@
 
 #include <larder/net/reply.h>
 
+/* At most what an Integer holds (RFC 9651 section 3.3.1). */
 static uint64_t seconds(uint64_t ms)
 {
-    return (ms + 999) / 1000;
+    uint64_t s = (ms + 999) / 1000, most = UINT64_C(999999999999999);
+    return s < most ? s : most;
 }
 
 static void add_policy(const struct rate_policy *p, struct buf *out)

@@ -1,4 +1,5 @@
 """Aliases that ask the app as well; who may call one; what a browser may read."""
+import http.client
 import json
 
 import pytest
@@ -89,6 +90,30 @@ def test_other_answers_of_the_app_pass_as_they_are(larder_factory, legacy_app, s
     assert (answer.status, answer.body) == (status, body.encode())
     assert answer.headers["Content-Type"].startswith(kind)
     assert (answer.headers["ETag"], answer.headers["Set-Cookie"]) == ('"x"', "a=1")
+
+
+def test_who_asks_by_an_alias_is_limited_by_his_own_address(larder_factory, legacy_app):
+    larder = start(larder_factory, legacy_app, TIMETABLE, HEALTH, trusted_proxies=["127.0.0.1"],
+                   rate_limit="api", rate_limits=[{"name": "api", "limits": ["1/1h"]}])
+
+    def ask(client):
+        return larder.request("GET", "/health", headers={"X-Forwarded-For": client}).status
+    assert [ask(f"203.0.113.{n}") for n in (1, 1, 2, 2)] == [200, 429, 200, 429]
+
+
+def test_untrusted_clients_of_an_alias_are_not_larder_itself(larder_factory, legacy_app):
+    """The limit is that of 127.0.0.2, whatever else comes by 127.0.0.1."""
+    larder = start(larder_factory, legacy_app, TIMETABLE, HEALTH, rate_limit="api",
+                   rate_limits=[{"name": "api", "limits": ["1/1h"]}])
+
+    def ask(address):
+        link = http.client.HTTPConnection("127.0.0.1", larder.public_port,
+                                          source_address=(address, 0))
+        link.request("GET", "/health", headers={"X-Forwarded-For": "6.6.6.6"})
+        status = link.getresponse().status
+        link.close()
+        return status
+    assert [ask(f"127.0.0.{n}") for n in (2, 2, 3, 3)] == [200, 429, 200, 429]
 
 
 def test_heads_are_merged_too(larder_factory, legacy_app):

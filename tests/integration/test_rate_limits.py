@@ -420,6 +420,15 @@ def test_no_credential_is_in_logs_or_figures(limited):
     assert not any("hush" in line for line in larder.whole_log())
 
 
+def test_a_refusal_is_told_without_what_is_secret_in_its_path(limited):
+    larder = limited(limit("1/1h"), thing(key=[{"param": "path.id", "secret": True}]))
+    assert ask(larder, "/thing/hush-1?t=hush") == [200]
+    assert ask(larder, "/thing/hush-2?t=hush") == [429]
+    larder.wait_until(lambda: told(larder))
+    assert '"url.original": "/thing/***?..."' in told(larder)[0]
+    assert not any("hush" in line for line in larder.whole_log())
+
+
 def test_a_small_table_keeps_whom_it_refuses(limited):
     larder = limited(limit("10/1h", max_clients=20), trusted_proxies=["127.0.0.1"])
     assert ask(larder, client="203.0.113.1", times=11) == [200] * 10 + [429]

@@ -88,6 +88,7 @@ struct security_event {
     unsigned status;     /* that was answered */
     bool is_dry_run;     /* it was let through all the same */
     bool is_audit;       /* it was done as it should be: told always, as information */
+    bool is_anybodys;    /* ... but anybody may do it: told as often as what is refused */
 };
 /* Any thread; never waits. Of one action at most LOG_SECURITY_RATE lines are written in a second,
  * lest who attacks fills the disk; the number of those left out is told by a line after it. */

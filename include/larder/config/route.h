@@ -238,7 +238,8 @@ enum credential {
 unsigned route_open_credentials(const struct route *r, const struct head *h);
 bool field_is_credential(const struct field *f);
 
-/* Does the target of a request hold what is secret in the key? */
+/* Does the target of a request hold what is secret in the key, in tags, or in what it takes back?
+ */
 bool route_hides_target(const struct route *r);
 /* The target as logs may show it: without values where it hides some. <r>: NULL before it is known;
  * <block>: empty, used where it has to be written anew. */

@@ -26,7 +26,7 @@ struct limits_request {
     const struct head *head;
     const struct route_captures *captures; /* NULL: none */
     const uint8_t *peer;                   /* 16 bytes, IPv4 mapped; NULL: a Unix socket */
-    bool is_own; /* larder itself asks in a client's name: its X-Forwarded-For is believed */
+    bool is_ours; /* larder asks itself in a client's name, which X-Forwarded-For tells */
 };
 
 enum { LIMITS_VIOLATED_MAX = ROUTE_RATE_LIMITS_MAX * RATE_POLICIES_MAX };
@@ -59,9 +59,10 @@ void limits_decide(struct limits *l, struct limits_check *c, mono_ms now);
  * each limit, of its policies in their order; <is_over>: of each limit. */
 void limits_decide_by(struct limits *l, struct limits_check *c, const struct quota_state *states,
                       const bool *is_over, mono_ms now);
-/* Tells the security log of refusals, of each client and limit once a second. */
-void limits_tell(struct limits *l, const struct limits_check *c, const struct head *h,
-                 struct span request_id, unsigned status);
+/* Tells the security log of refusals, of each client and limit once a second. <route>: of the
+ * request, and what its target may show; NULL: none. */
+void limits_tell(struct limits *l, const struct limits_check *c, const struct route *route,
+                 const struct head *h, struct span request_id, unsigned status);
 
 /* RateLimit-Policy, RateLimit and, on wish, X-RateLimit-*: lines with CRLF; nothing of limits that
  * run dry. */

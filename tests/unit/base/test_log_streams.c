@@ -2,6 +2,7 @@
  * secrets, and the operator's words stand in access lines. */
 #include <larder/base/json.h>
 #include <larder/base/log.h>
+#include <larder/base/monotime.h>
 
 #include "base-test.h"
 
@@ -174,6 +175,25 @@ static void a_stream_that_cannot_be_opened_is_named(void **state)
     }
 }
 
+/* Neither the start, nor a rotation and the stop after it, may hang on it. */
+static void a_fifo_without_a_reader_holds_nothing_up(void **state)
+{
+    struct log_config c = to_files();
+    struct err err;
+    (void)state;
+    assert_int_equal(mkfifo(paths[LOG_ACCESS], 0600), 0);
+    assert_int_equal(log_start(&c, &err), ERR_IO);
+    assert_string_equal(err.where, paths[LOG_ACCESS]);
+    unlink(paths[LOG_ACCESS]);
+    assert_int_equal(log_start(&c, NULL), ERR_OK);
+    unlink(paths[LOG_ACCESS]);
+    assert_int_equal(mkfifo(paths[LOG_ACCESS], 0600), 0);
+    log_reopen();
+    log_stop();
+    assert_says(LOG_ERROR, "the access log cannot be opened: ");
+    unlink(paths[LOG_ACCESS]);
+}
+
 static void an_event_tells_all_but_queries_and_control_characters(void **state)
 {
     struct log_config c = to_files();
@@ -228,6 +248,25 @@ static void events_of_any_size_make_whole_lines(void **state)
     json_doc_free(doc);
     assert_int_equal(json_parse(second, NULL, 0, 2, &doc, NULL), ERR_OK);
     json_doc_free(doc);
+    free(text);
+}
+
+/* Whoever may call what is open may not fill the disk either. */
+static void what_anybody_may_do_is_told_as_often_as_what_is_refused(void **state)
+{
+    enum { EVENTS = 5000 };
+    struct log_config c = to_files();
+    struct security_event open = {.action = "opened", .is_audit = true, .is_anybodys = true};
+    (void)state;
+    assert_int_equal(log_start(&c, NULL), ERR_OK);
+    mono_ms began = mono_now_ms();
+    for (unsigned i = 0; i < EVENTS; i++)
+        log_security(&open);
+    uint64_t seconds = (uint64_t)(mono_now_ms() - began) / 1000 + 2;
+    log_stop();
+    char *text = text_of(paths[LOG_SECURITY]);
+    assert_true(count_of(text, "\"log.level\":\"info\"") <= seconds * LOG_SECURITY_RATE);
+    assert_non_null(strstr(text, "\"larder.suppressed\":"));
     free(text);
 }
 
@@ -333,9 +372,11 @@ int main(void)
         TEST(streams_to_one_file_keep_their_order),
         TEST(a_file_of_each_stream_is_opened_anew),
         TEST(a_stream_that_cannot_be_opened_is_named),
+        TEST(a_fifo_without_a_reader_holds_nothing_up),
         TEST(an_event_tells_all_but_queries_and_control_characters),
         TEST(events_of_any_size_make_whole_lines),
         TEST(a_flood_is_counted_and_audits_are_all_told),
+        TEST(what_anybody_may_do_is_told_as_often_as_what_is_refused),
         TEST(words_tell_what_became_of_a_request),
         TEST(the_longest_key_fits_into_words),
     };

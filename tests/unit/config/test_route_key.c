@@ -23,7 +23,9 @@ static int load(void **state)
         "{\"param\":\"json.password\",\"secret\":true}]},"
         "{\"name\":\"body\",\"match\":\"POST /body\",\"ttl\":\"1h\"},"
         "{\"name\":\"tpl\",\"match\":\"GET /tpl\",\"ttl\":\"1h\",\"key_template\":"
-        "\"{query.m}:{query.c}\"}]}";
+        "\"{query.m}:{query.c}\"},"
+        "{\"name\":\"opt\",\"match\":\"GET /opt\",\"ttl\":\"1h\",\"key_template\":"
+        "\"a:{query.a}[:s:{query.b}][:s:{query.c}]:s:{query.d}\"}]}";
     struct err errs[4];
     unsigned count;
     (void)state;
@@ -198,6 +200,44 @@ static void random_requests_share_a_key_only_if_their_values_are_equal(void **st
     }
 }
 
+/* A part that is left out must not be made up for by what stands in another. */
+static void optional_parts_of_a_template_make_no_two_requests_one(void **state)
+{
+    unsigned seed = 11;
+    (void)state;
+    for (int i = 0; i < 20000; i++) {
+        char target[2][256], key[2][4096], values[2][64];
+        for (int n = 0; n < 2; n++) {
+            strcpy(target[n], "/opt?x=1");
+            values[n][0] = '\0';
+            for (const char *name = "abcd"; *name; name++) {
+                char value[8], plain[32], escaped[32];
+                random_value(&seed, value, plain, escaped);
+                bool is_there = next_random(&seed) % 2;
+                snprintf(values[n] + strlen(values[n]), 16, "%c%s|", is_there ? '+' : '-',
+                         is_there ? value : "");
+                if (is_there)
+                    sprintf(target[n] + strlen(target[n]), "&%c=%s", *name, plain);
+            }
+            get(target[n], key[n], sizeof(key[n]));
+        }
+        if ((strcmp(key[0], key[1]) == 0) != (strcmp(values[0], values[1]) == 0))
+            fail_msg("%s and %s: %s", target[0], target[1], key[0]);
+    }
+    for (unsigned i = 0; i < 256;
+         i++) { /* who is there and who is not, with values like the text */
+        char target[2][256], key[2][4096];
+        for (int n = 0; n < 2; n++) {
+            strcpy(target[n], "/opt?x=1");
+            for (int at = 0; at < 4; at++)
+                if (i >> (4 * n + at) & 1)
+                    sprintf(target[n] + strlen(target[n]), "&%c=%%3As%%3A1", 'a' + at);
+            get(target[n], key[n], sizeof(key[n]));
+        }
+        assert_int_equal(strcmp(key[0], key[1]) == 0, i % 16 == i / 16);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -207,6 +247,7 @@ int main(void)
         cmocka_unit_test(body_members_are_typed_and_secrets_are_not_shown),
         cmocka_unit_test(fields_that_connection_names_do_not_choose_the_key),
         cmocka_unit_test(random_requests_share_a_key_only_if_their_values_are_equal),
+        cmocka_unit_test(optional_parts_of_a_template_make_no_two_requests_one),
     };
     return cmocka_run_group_tests(tests, load, unload);
 }

@@ -125,6 +125,12 @@ static void who_is_one_client(void **state)
         {"['header.X-Key','cookie.k']", "X-Key: a\r\n", "Cookie: k=a\r\n", false},
         {"['header.X-Key','cookie.k']", "Cookie: k=a\r\n", "Cookie: b=c; k=a\r\n", true},
         {"['header.X-Key','query.user']", "", "X-Other: 1\r\n", true},
+        {"'header.X-Key'", "X-Key: a\r\nX-Key: b\r\n", "X-Key: a\r\nX-Key: c\r\n", true},
+        {"['cookie.k','header.X-Key']", "X-Key: a\r\n", "Cookie: k=1; k=2\r\nX-Key: a\r\n", true},
+        {"'cookie.k'", "Cookie: k=ab\"c\r\n", "Cookie: k=\"\\141b\\\"c\"\r\n", true},
+        {"'cookie.k'", "Cookie: k=ab\r\n", "Cookie: k=\"ab\\14\"\r\n", false},
+        {"'cookie.k'", "Cookie: k=\"\"\r\n", "Cookie: k=\r\n", true},
+        {"'header.X-Key'", "X-Key: a\r\n", "X-Key: \"a\"\r\n", false},
         {"'auth'", "Authorization: Bearer a\r\n", "Authorization: Bearer b\r\n", false},
     };
     (void)state;
@@ -150,10 +156,18 @@ static void an_unlimited_class_is_not_asked(void **state)
     struct desk d;
     struct limits_check c;
     uint8_t peer[16];
+    char limit[1024], name[301], field[400];
+    memset(name, 'n', sizeof(name) - 1);
+    name[sizeof(name) - 1] = '\0';
     (void)state;
     peer_of(192, 1, peer);
-    desk_open(&d, "{'name':'api','limits':['1/1h'],'class':'header.X-Type',"
-                  "'classes':{'admin':[],'teacher':['5/1h','9/1d']}}");
+    snprintf(limit, sizeof(limit),
+             "{'name':'api','limits':['1/1h'],'class':'header.X-Type',"
+             "'classes':{'admin':[],'teacher':['5/1h','9/1d'],'%s':[]}}",
+             name);
+    desk_open(&d, limit);
+    snprintf(field, sizeof(field), "X-Type: %s\r\n", name);
+    assert_false(prepare(&d, peer, field, &c));
     assert_false(prepare(&d, peer, "X-Type: admin\r\n", &c));
     assert_true(prepare(&d, peer, "X-Type: teacher\r\n", &c));
     assert_int_equal(c.ask[0].count, 2);
@@ -221,6 +235,27 @@ static void what_is_left_is_said_in_its_fields(void **state)
     }
 }
 
+/* RFC 9651 section 3.3.1: an Integer has at most 15 digits. */
+static void the_longest_times_are_still_integers(void **state)
+{
+    struct desk d;
+    struct limits_check c;
+    uint8_t peer[16];
+    char block[1024];
+    struct buf fields;
+    (void)state;
+    peer_of(192, 1, peer);
+    desk_open(&d, "{'name':'api','limits':[{'rate':'1/31d','burst':1000000000}]}");
+    assert_true(prepare(&d, peer, "", &c));
+    limits_decide(d.limits, &c, 5000);
+    buf_init_fixed(&fields, block, sizeof(block));
+    limits_fields_format(&c, 0, &fields);
+    buf_add_char(&fields, '\0');
+    assert_string_equal(block, "RateLimit-Policy: \"api-burst\";q=1000000000;w=999999999999999\r\n"
+                               "RateLimit: \"api-burst\";r=999999999;t=2678400\r\n");
+    desk_close(&d);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -228,6 +263,7 @@ int main(void)
         cmocka_unit_test(who_is_one_client),
         cmocka_unit_test(an_unlimited_class_is_not_asked),
         cmocka_unit_test(what_is_left_is_said_in_its_fields),
+        cmocka_unit_test(the_longest_times_are_still_integers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
