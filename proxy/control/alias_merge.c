@@ -300,7 +300,8 @@ void alias_app_merge(struct alias_app *a, struct call *c, struct span patch, uns
     cleanup(json_doc_freep) struct json_doc *own = NULL;
     cleanup(json_doc_freep) struct json_doc *ours = NULL;
     enum err_code rc = json_parse(buf_span(&a->body), NULL, 0, DEPTH, &own, NULL);
-    if (rc != ERR_NOMEM && (rc || json_root(own)->type != JSON_OBJECT)) {
+    bool is_part = a->status == 206; /* what it is a part of is not known */
+    if (is_part || (rc != ERR_NOMEM && (rc || json_root(own)->type != JSON_OBJECT))) {
         alias_app_pass(a, c);
         return;
     }
