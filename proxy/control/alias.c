@@ -56,6 +56,15 @@ bool alias_takes(const struct shared *s, const struct head *h)
     return false;
 }
 
+static bool may_call(struct call *c, const struct alias_config *a)
+{
+    c->is_open = a->is_open;
+    if (a->is_open || access_is_allowed(c, actions[a->action].scope))
+        return true;
+    access_tell_denied(c, actions[a->action].audit ?: "read");
+    return false;
+}
+
 static bool holds_all(struct alias_request *q, const struct alias_test *tests, unsigned count)
 {
     for (unsigned i = 0; i < count; i++)
@@ -87,6 +96,22 @@ static bool fail_when(struct call *c, struct alias_request *q)
     }
     return call_fail(c, 400, "bad-value", SPAN_FMT "%s", SPAN_ARG(buf_span(&what)),
                      what.failed ? "..." : "");
+}
+
+/* What would be right is told to those only who might call one of them. */
+static bool may_hear(struct call *c, struct alias_request *q)
+{
+    const struct config *config = c->control->shared->config;
+    const struct alias_config *closed = NULL;
+    for (unsigned i = 0; i < config->alias_count; i++) {
+        const struct alias_config *a = &config->aliases[i];
+        if (!route_takes(a->on, c->head, &q->captures))
+            continue;
+        if (a->is_open)
+            return true;
+        closed = closed ? closed : a;
+    }
+    return !closed || may_call(c, closed);
 }
 
 static const struct alias_config *find_alias(struct call *c, struct alias_request *q)
@@ -377,15 +402,6 @@ static bool ask_app(struct alias_run *r)
 
 /* --- the call --- */
 
-static bool may_call(struct call *c, const struct alias_config *a)
-{
-    c->is_open = a->is_open;
-    if (a->is_open || access_is_allowed(c, actions[a->action].scope))
-        return true;
-    access_tell_denied(c, actions[a->action].audit ?: "read");
-    return false;
-}
-
 /* By what this instance has counted. False after call_fail(). */
 static bool is_within_limits(struct call *c, const struct alias_config *a)
 {
@@ -471,7 +487,10 @@ bool alias_handle(struct call *c)
     bool is_sure =
         !r->request.has_no_memory; /* else one that comes first may have been passed by */
     if (!r->alias || !is_sure) {
-        (void)(is_sure ? fail_when(c, &r->request) : call_fail_nomem(c));
+        if (!is_sure)
+            (void)call_fail_nomem(c);
+        else if (may_hear(c, &r->request))
+            (void)fail_when(c, &r->request);
         run_free(r);
         return true;
     }

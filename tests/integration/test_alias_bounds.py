@@ -1,7 +1,7 @@
 """Calls of aliases that want more than they may: figures, files, others' answers."""
 import pytest
 
-from test_alias_merge import HEALTH, TOKENS, bearer
+from test_alias_merge import HEALTH, TOKENS, bearer, mood
 from test_aliases import STATS, TIMETABLE, get, post, problem, start
 
 
@@ -41,6 +41,34 @@ def test_the_app_never_sees_larders_tokens(larder_factory, legacy_app):
     assert "Authorization" not in seen(legacy_app, "/health")["fields"]
     get(larder, "/health", Authorization="Bearer of-the-app")
     assert seen(legacy_app, "/health")["fields"]["Authorization"] == "Bearer of-the-app"
+
+
+def test_a_stranger_is_not_told_what_would_be_right(larder_factory, legacy_app):
+    """He is told of closed aliases only that they are closed, and the log of him."""
+    closed = {"on": "POST /act", "do": "invalidate", "with": {"all": True}, "reply": 1,
+              "when": {"json.what": "sesame"}}
+    larder = start(larder_factory, legacy_app, TIMETABLE, closed, dict(
+        closed, on="POST /half"), dict(closed, on="POST /half", open=True, when={"json.what": "b"}),
+        control=TOKENS)
+    for body in ({"what": "a"}, "{", ""):
+        problem(post(larder, "/act", body), 401, "Authorization: Bearer")
+    problem(post(larder, "/act", {"what": "a"}, **bearer("reader")), 403, '"invalidate"')
+    problem(post(larder, "/act", {"what": "a"}, **bearer("ci")), 400, 'json.what must be "sesame"')
+    problem(post(larder, "/half", {"what": "a"}), 400, 'json.what must be "sesame"; or')
+    assert sum("invalidate /act refused to" in line for line in larder.whole_log()) == 4
+
+
+def test_what_is_merged_is_kept_by_nobody(larder_factory, legacy_app):
+    """Larder's figures are of this moment, and a closed alias's are not for all behind a proxy."""
+    larder = start(larder_factory, legacy_app, TIMETABLE, HEALTH)
+    kept = [("Cache-Control", "public, max-age=600"), ("Expires", "Thu, 01 Dec 2044 16:00:00 GMT"),
+            ("CDN-Cache-Control", "max-age=600"), ("Age", "7")]
+    mood(legacy_app, "health", {"a": 1}, headers=kept)
+    merged = get(larder, "/health")
+    assert merged.headers.get_all("Cache-Control") == ["no-store"]
+    assert not any(merged.headers[name] for name, _ in kept[1:])
+    mood(legacy_app, "health", [1], headers=kept)  # none of larder's figures in it: the app's word
+    assert get(larder, "/health").headers.get_all("Cache-Control") == ["public, max-age=600"]
 
 
 def test_a_key_of_another_callers_tells_nothing(larder_factory, legacy_app):
