@@ -475,6 +475,18 @@ static struct alias_run *run_new(struct call *c)
     return NULL;
 }
 
+/* Which alias has the call. False after call_fail(). */
+static bool choose(struct alias_run *r)
+{
+    struct call *c = r->call;
+    r->alias = find_alias(c, &r->request);
+    if (r->request.has_no_memory) /* one that comes first may have been passed by */
+        return !call_fail_nomem(c);
+    if (r->alias)
+        return true;
+    return may_hear(c, &r->request) && !fail_when(c, &r->request);
+}
+
 bool alias_handle(struct call *c)
 {
     const struct alias_config *preflight = find_preflight(c);
@@ -483,19 +495,13 @@ bool alias_handle(struct call *c)
     struct alias_run *r = run_new(c);
     if (!r)
         return call_fail_nomem(c);
-    r->alias = find_alias(c, &r->request);
-    bool is_sure =
-        !r->request.has_no_memory; /* else one that comes first may have been passed by */
-    if (!r->alias || !is_sure) {
-        if (!is_sure)
-            (void)call_fail_nomem(c);
-        else if (may_hear(c, &r->request))
-            (void)fail_when(c, &r->request);
+    if (!choose(r)) {
         run_free(r);
         return true;
     }
     bool changes = r->alias->action != ALIAS_STATS && !r->alias->is_merged;
-    set_scope(r);
+    if (changes)
+        set_scope(r);
     if (!may_call(c, r->alias) || !is_within_limits(c, r->alias) ||
         (changes && repeats_replay(c))) {
         alias_add_cors(c, r->alias);
