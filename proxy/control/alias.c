@@ -8,6 +8,7 @@
 #include <larder/base/hash.h>
 #include <larder/base/log.h>
 
+#include <stdio.h>
 #include <stdlib.h>
 
 static const struct {
@@ -280,12 +281,25 @@ static struct call *new_part(struct alias_run *r)
 static bool answer(struct alias_run *r);
 static bool run_next(struct alias_run *r);
 
+/* A refusal does not take back what is done already. */
+static void tell_done(const struct alias_run *r)
+{
+    struct call *c = r->call;
+    size_t len = strlen(c->detail);
+    unsigned done = r->next - 1; /* before the one that was refused */
+    if (done && c->problem)
+        snprintf(c->detail + len, sizeof(c->detail) - len, " (%u of %u calls had been made)", done,
+                 r->alias->with_count);
+}
+
 /* True: go on with the next. */
 static bool take_part(struct alias_run *r, struct call *part)
 {
     struct call *c = r->call;
     r->next++;
     bool is_good = alias_result_add(&r->result, r->alias, c, part);
+    if (!is_good)
+        tell_done(r);
     if (is_good && !r->alias->reply) {
         buf_fini(&c->reply);
         c->reply = part->reply;

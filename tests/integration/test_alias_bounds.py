@@ -133,3 +133,25 @@ def test_a_value_that_is_nested_deep_is_no_lack_of_memory(larder_factory, legacy
         "on": "POST /figures", "do": "stats", "open": True,
         "with": {"organization_id": "${json.o}"}, "reply": "${hits}"})
     problem(post(larder, "/figures", '{"o":' + "[" * 14 + "]" * 14 + "}"), 400, "organization_id must")
+
+
+def test_bodies_that_are_nested_deep_are_merged(larder_factory, legacy_app):
+    larder = start(larder_factory, legacy_app, TIMETABLE, {
+        "on": "POST /warm", "do": "warm", "open": True, "merge": True,
+        "with": {"urls": ["/api/rooms?organization_id=1"]},
+        "reply": {"a": {"b": {"c": {"d": "${result.rooms}"}}}}})
+    deep = "[" * 63 + "]" * 63
+    mood(legacy_app, "api-rooms", deep)
+    mood(legacy_app, "warm", {"z": 1})
+    answer = post(larder, "/warm")
+    assert answer.body.decode() == '{"z":1,"a":{"b":{"c":{"d":%s}}}}' % deep
+
+
+def test_a_refusal_in_the_middle_tells_what_is_done(larder_factory, legacy_app):
+    larder = start(larder_factory, legacy_app, TIMETABLE, {
+        "on": "POST /clear", "do": "invalidate", "open": True, "reply": "${removed}",
+        "with": [{"tag": "org:1"}, {"tag": "${json.tag}"}, {"tag": "org:2"}]})
+    for org in (1, 2):
+        get(larder, f"/api/rooms?organization_id={org}")
+    problem(post(larder, "/clear", {"tag": ""}), 400, "(1 of 3 calls had been made)")
+    assert larder.stats()["cache"]["entries"] == 1
