@@ -84,13 +84,21 @@ static void resolve_reference(struct reading *r, struct json *j)
     }
 }
 
+/* What an alias answers has whatever members its app had. */
+static bool is_in_reply(const struct json *j)
+{
+    while (j && !span_eq(j->name, SPAN_LIT("reply")))
+        j = j->parent;
+    return j != NULL;
+}
+
 /* {"env": "X", "defualt": 1} */
 static void check_spelling(struct reading *r, const struct json *j)
 {
     static const char *const names[] = {"default"};
     struct quoted q;
     const struct json *env = json_member(j, SPAN_LIT("env"));
-    if (!env || env->type != JSON_STRING || j->count != 2)
+    if (!env || env->type != JSON_STRING || j->count != 2 || is_in_reply(j))
         return;
     const struct json *other = j->first == env ? env->next : j->first;
     if (nearest_name(other->name, names, 1))

@@ -222,6 +222,7 @@ static const struct member members[] = {
             "into that, otherwise its answer passes"},
     {.name = "status",
      .type = MEMBER_OWN,
+     .may_be_literal = true,
      .read = read_status,
      .schema = "\"type\": \"integer\", \"minimum\": 200, \"maximum\": 599",
      .doc = "of the answer; default: 200, or the app's"},

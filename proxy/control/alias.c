@@ -8,6 +8,7 @@
 #include <larder/base/hash.h>
 #include <larder/base/log.h>
 
+#include <stdio.h>
 #include <stdlib.h>
 
 static const struct {
@@ -56,6 +57,15 @@ bool alias_takes(const struct shared *s, const struct head *h)
     return false;
 }
 
+static bool may_call(struct call *c, const struct alias_config *a)
+{
+    c->is_open = a->is_open;
+    if (a->is_open || access_is_allowed(c, actions[a->action].scope))
+        return true;
+    access_tell_denied(c, actions[a->action].audit ?: "read");
+    return false;
+}
+
 static bool holds_all(struct alias_request *q, const struct alias_test *tests, unsigned count)
 {
     for (unsigned i = 0; i < count; i++)
@@ -87,6 +97,22 @@ static bool fail_when(struct call *c, struct alias_request *q)
     }
     return call_fail(c, 400, "bad-value", SPAN_FMT "%s", SPAN_ARG(buf_span(&what)),
                      what.failed ? "..." : "");
+}
+
+/* What would be right is told to those only who might call one of them. */
+static bool may_hear(struct call *c, struct alias_request *q)
+{
+    const struct config *config = c->control->shared->config;
+    const struct alias_config *closed = NULL;
+    for (unsigned i = 0; i < config->alias_count; i++) {
+        const struct alias_config *a = &config->aliases[i];
+        if (!route_takes(a->on, c->head, &q->captures))
+            continue;
+        if (a->is_open)
+            return true;
+        closed = closed ? closed : a;
+    }
+    return !closed || may_call(c, closed);
 }
 
 static const struct alias_config *find_alias(struct call *c, struct alias_request *q)
@@ -255,12 +281,25 @@ static struct call *new_part(struct alias_run *r)
 static bool answer(struct alias_run *r);
 static bool run_next(struct alias_run *r);
 
+/* A refusal does not take back what is done already. */
+static void tell_done(const struct alias_run *r)
+{
+    struct call *c = r->call;
+    size_t len = strlen(c->detail);
+    unsigned done = r->next - 1; /* before the one that was refused */
+    if (done && c->problem)
+        snprintf(c->detail + len, sizeof(c->detail) - len, " (%u of %u calls had been made)", done,
+                 r->alias->with_count);
+}
+
 /* True: go on with the next. */
 static bool take_part(struct alias_run *r, struct call *part)
 {
     struct call *c = r->call;
     r->next++;
     bool is_good = alias_result_add(&r->result, r->alias, c, part);
+    if (!is_good)
+        tell_done(r);
     if (is_good && !r->alias->reply) {
         buf_fini(&c->reply);
         c->reply = part->reply;
@@ -377,15 +416,6 @@ static bool ask_app(struct alias_run *r)
 
 /* --- the call --- */
 
-static bool may_call(struct call *c, const struct alias_config *a)
-{
-    c->is_open = a->is_open;
-    if (a->is_open || access_is_allowed(c, actions[a->action].scope))
-        return true;
-    access_tell_denied(c, actions[a->action].audit ?: "read");
-    return false;
-}
-
 /* By what this instance has counted. False after call_fail(). */
 static bool is_within_limits(struct call *c, const struct alias_config *a)
 {
@@ -459,6 +489,18 @@ static struct alias_run *run_new(struct call *c)
     return NULL;
 }
 
+/* Which alias has the call. False after call_fail(). */
+static bool choose(struct alias_run *r)
+{
+    struct call *c = r->call;
+    r->alias = find_alias(c, &r->request);
+    if (r->request.has_no_memory) /* one that comes first may have been passed by */
+        return !call_fail_nomem(c);
+    if (r->alias)
+        return true;
+    return may_hear(c, &r->request) && !fail_when(c, &r->request);
+}
+
 bool alias_handle(struct call *c)
 {
     const struct alias_config *preflight = find_preflight(c);
@@ -467,16 +509,13 @@ bool alias_handle(struct call *c)
     struct alias_run *r = run_new(c);
     if (!r)
         return call_fail_nomem(c);
-    r->alias = find_alias(c, &r->request);
-    bool is_sure =
-        !r->request.has_no_memory; /* else one that comes first may have been passed by */
-    if (!r->alias || !is_sure) {
-        (void)(is_sure ? fail_when(c, &r->request) : call_fail_nomem(c));
+    if (!choose(r)) {
         run_free(r);
         return true;
     }
     bool changes = r->alias->action != ALIAS_STATS && !r->alias->is_merged;
-    set_scope(r);
+    if (changes)
+        set_scope(r);
     if (!may_call(c, r->alias) || !is_within_limits(c, r->alias) ||
         (changes && repeats_replay(c))) {
         alias_add_cors(c, r->alias);

@@ -103,11 +103,15 @@ static void format_head(const struct call *c, struct buf *out)
     buf_add_str(out, "\r\n");
 }
 
+/* Of these very bytes, or of how long they may be kept: larder's figures are of this moment, and of
+ * a closed alias they are not for everybody. */
 static bool tells_of_body(const struct field *f)
 {
-    static const char *const names[] = {"content-md5", "digest", "repr-digest", "content-digest"};
+    static const char *const names[] = {
+        "content-md5", "digest", "repr-digest",       "content-digest",   "expires",
+        "age",         "pragma", "cdn-cache-control", "surrogate-control"};
     if (f->id == FIELD_ETAG || f->id == FIELD_LAST_MODIFIED || f->id == FIELD_ACCEPT_RANGES ||
-        f->id == FIELD_CONTENT_ENCODING)
+        f->id == FIELD_CONTENT_ENCODING || f->id == FIELD_CACHE_CONTROL)
         return true;
     for (unsigned i = 0; i < array_len(names); i++)
         if (span_eq_nocase(f->name, span_str(names[i])))
@@ -300,7 +304,8 @@ void alias_app_merge(struct alias_app *a, struct call *c, struct span patch, uns
     cleanup(json_doc_freep) struct json_doc *own = NULL;
     cleanup(json_doc_freep) struct json_doc *ours = NULL;
     enum err_code rc = json_parse(buf_span(&a->body), NULL, 0, DEPTH, &own, NULL);
-    if (rc != ERR_NOMEM && (rc || json_root(own)->type != JSON_OBJECT)) {
+    bool is_part = a->status == 206; /* what it is a part of is not known */
+    if (is_part || (rc != ERR_NOMEM && (rc || json_root(own)->type != JSON_OBJECT))) {
         alias_app_pass(a, c);
         return;
     }
@@ -314,6 +319,7 @@ void alias_app_merge(struct alias_app *a, struct call *c, struct span patch, uns
     else
         buf_add_span(&c->passed, buf_span(&a->line));
     buf_add_span(&c->passed, buf_span(&a->fields));
+    buf_add_str(&c->passed, "Cache-Control: no-store\r\n");
     buf_reset(&c->reply);
     merge_objects(json_root(own), json_root(ours), &c->reply);
 }

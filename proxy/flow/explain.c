@@ -1,5 +1,6 @@
 /* The same questions in the same order as a request's flow asks them, and each answer written down.
  */
+#include <larder/config/alias.h>
 #include <larder/flow/explain.h>
 #include <larder/http/uri.h>
 
@@ -271,6 +272,30 @@ static void write_limits(struct json_writer *w, const struct config *c, const st
     json_write_array_end(w);
 }
 
+/* On a public listener these come before all routes; true: there is one. */
+static bool write_aliases(struct json_writer *w, const struct config *c, const struct head *h)
+{
+    static const char *const actions[] = {"stats", "invalidate", "warm"};
+    struct route_captures captures;
+    bool has_any = false;
+    for (unsigned i = 0; i < c->alias_count; i++) {
+        const struct alias_config *a = &c->aliases[i];
+        char block[40];
+        struct buf text;
+        if (!route_takes(a->on, h, &captures))
+            continue;
+        if (!has_any)
+            json_write_array(w, "aliases");
+        has_any = true;
+        buf_init_fixed(&text, block, sizeof(block));
+        buf_add_fmt(&text, "%s%s", a->is_merged ? "the app, then " : "", actions[a->action]);
+        json_write_span(w, NULL, buf_span(&text));
+    }
+    if (has_any)
+        json_write_array_end(w);
+    return has_any;
+}
+
 enum err_code explain_format(const struct shared *s, const struct explain_request *r,
                              struct buf *out, const char **ret_why)
 {
@@ -283,12 +308,14 @@ enum err_code explain_format(const struct shared *s, const struct explain_reques
     struct entry *e = find_entry(a, &found);
     json_writer_init(&w, out);
     json_write_object(&w, NULL);
+    bool has_alias = write_aliases(&w, s->config, &a->head);
     json_write_span(&w, "route", a->l.route->name);
     json_write_u64(&w, "config_line", a->l.route->config_line);
     json_write_str(&w, "decision", decision(a, e, found));
     if (a->reason)
         json_write_str(&w, "reason", reason_name(a->reason));
-    write_advice(&w, a);
+    if (!has_alias)
+        write_advice(&w, a);
     if (a->has_key)
         write_key(&w, a);
     if (a->l.route->cached) {

@@ -1,7 +1,7 @@
 """Calls of aliases that want more than they may: figures, files, others' answers."""
 import pytest
 
-from test_alias_merge import HEALTH, TOKENS, bearer
+from test_alias_merge import HEALTH, TOKENS, bearer, mood
 from test_aliases import STATS, TIMETABLE, get, post, problem, start
 
 
@@ -41,6 +41,34 @@ def test_the_app_never_sees_larders_tokens(larder_factory, legacy_app):
     assert "Authorization" not in seen(legacy_app, "/health")["fields"]
     get(larder, "/health", Authorization="Bearer of-the-app")
     assert seen(legacy_app, "/health")["fields"]["Authorization"] == "Bearer of-the-app"
+
+
+def test_a_stranger_is_not_told_what_would_be_right(larder_factory, legacy_app):
+    """He is told of closed aliases only that they are closed, and the log of him."""
+    closed = {"on": "POST /act", "do": "invalidate", "with": {"all": True}, "reply": 1,
+              "when": {"json.what": "sesame"}}
+    larder = start(larder_factory, legacy_app, TIMETABLE, closed, dict(
+        closed, on="POST /half"), dict(closed, on="POST /half", open=True, when={"json.what": "b"}),
+        control=TOKENS)
+    for body in ({"what": "a"}, "{", ""):
+        problem(post(larder, "/act", body), 401, "Authorization: Bearer")
+    problem(post(larder, "/act", {"what": "a"}, **bearer("reader")), 403, '"invalidate"')
+    problem(post(larder, "/act", {"what": "a"}, **bearer("ci")), 400, 'json.what must be "sesame"')
+    problem(post(larder, "/half", {"what": "a"}), 400, 'json.what must be "sesame"; or')
+    assert sum("invalidate /act refused to" in line for line in larder.whole_log()) == 4
+
+
+def test_what_is_merged_is_kept_by_nobody(larder_factory, legacy_app):
+    """Larder's figures are of this moment, and a closed alias's are not for all behind a proxy."""
+    larder = start(larder_factory, legacy_app, TIMETABLE, HEALTH)
+    kept = [("Cache-Control", "public, max-age=600"), ("Expires", "Thu, 01 Dec 2044 16:00:00 GMT"),
+            ("CDN-Cache-Control", "max-age=600"), ("Age", "7")]
+    mood(legacy_app, "health", {"a": 1}, headers=kept)
+    merged = get(larder, "/health")
+    assert merged.headers.get_all("Cache-Control") == ["no-store"]
+    assert not any(merged.headers[name] for name, _ in kept[1:])
+    mood(legacy_app, "health", [1], headers=kept)  # none of larder's figures in it: the app's word
+    assert get(larder, "/health").headers.get_all("Cache-Control") == ["public, max-age=600"]
 
 
 def test_a_key_of_another_callers_tells_nothing(larder_factory, legacy_app):
@@ -105,3 +133,25 @@ def test_a_value_that_is_nested_deep_is_no_lack_of_memory(larder_factory, legacy
         "on": "POST /figures", "do": "stats", "open": True,
         "with": {"organization_id": "${json.o}"}, "reply": "${hits}"})
     problem(post(larder, "/figures", '{"o":' + "[" * 14 + "]" * 14 + "}"), 400, "organization_id must")
+
+
+def test_bodies_that_are_nested_deep_are_merged(larder_factory, legacy_app):
+    larder = start(larder_factory, legacy_app, TIMETABLE, {
+        "on": "POST /warm", "do": "warm", "open": True, "merge": True,
+        "with": {"urls": ["/api/rooms?organization_id=1"]},
+        "reply": {"a": {"b": {"c": {"d": "${result.rooms}"}}}}})
+    deep = "[" * 63 + "]" * 63
+    mood(legacy_app, "api-rooms", deep)
+    mood(legacy_app, "warm", {"z": 1})
+    answer = post(larder, "/warm")
+    assert answer.body.decode() == '{"z":1,"a":{"b":{"c":{"d":%s}}}}' % deep
+
+
+def test_a_refusal_in_the_middle_tells_what_is_done(larder_factory, legacy_app):
+    larder = start(larder_factory, legacy_app, TIMETABLE, {
+        "on": "POST /clear", "do": "invalidate", "open": True, "reply": "${removed}",
+        "with": [{"tag": "org:1"}, {"tag": "${json.tag}"}, {"tag": "org:2"}]})
+    for org in (1, 2):
+        get(larder, f"/api/rooms?organization_id={org}")
+    problem(post(larder, "/clear", {"tag": ""}), 400, "(1 of 3 calls had been made)")
+    assert larder.stats()["cache"]["entries"] == 1

@@ -4,8 +4,7 @@ import json
 
 import pytest
 
-from support.raw_upstream import free_port
-from test_caching import config
+from support.raw_upstream import RawUpstream, free_port, read_head
 from test_aliases import STATS, TIMETABLE, get, is_cached, post, problem, start, text
 from test_caching import config
 
@@ -114,6 +113,29 @@ def test_untrusted_clients_of_an_alias_are_not_larder_itself(larder_factory, leg
         link.close()
         return status
     assert [ask(f"127.0.0.{n}") for n in (2, 2, 3, 3)] == [200, 429, 200, 429]
+
+
+def early_hints(upstream, connection):
+    while read_head(connection):
+        connection.sendall(b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\nHTTP/1.1 200 OK\r\n"
+                           b"Content-Type: application/json\r\nContent-Length: 7\r\n\r\n{\"a\":1}")
+
+
+def test_early_hints_to_larder_itself_end_nothing(larder_factory):
+    """Its own requests, for an alias or to warm, have nobody to pass a 103 on to."""
+    with RawUpstream(early_hints) as app:
+        larder = larder_factory(config(app, *TIMETABLE, aliases=[HEALTH, {
+            "on": "POST /warm", "do": "warm", "open": True, "reply": "${warmed}",
+            "with": {"urls": ["/api/news", "/api/rooms?organization_id=1"]}}]))
+        assert get(larder, "/health").json()["a"] == 1
+        assert post(larder, "/warm").json() == 2
+
+
+def test_a_part_is_not_merged_into(larder_factory, legacy_app):
+    larder = start(larder_factory, legacy_app, TIMETABLE, HEALTH)
+    mood(legacy_app, "health", {"a": 1}, status=206, headers=[("Content-Range", "bytes 0-7/90")])
+    answer = larder.request("GET", "/health")
+    assert (answer.status, answer.json()) == (206, {"a": 1})
 
 
 def test_heads_are_merged_too(larder_factory, legacy_app):

@@ -558,26 +558,3 @@ def test_calls_count_against_a_rate_limit(larder_factory, legacy_app):
     assert third.headers["Access-Control-Allow-Origin"] == "*"
     assert get(larder, "/students/Grade1").headers["Cache-Status"].startswith("larder; hit")
     assert larder.stats()["rate_limits"]["clear"]["refused"] == 1
-
-
-def test_a_merged_call_counts_as_its_client(larder_factory, moody_app):
-    """What larder asks for a client is limited as that client, not as larder."""
-    larder = start(
-        larder_factory, moody_app, [{"name": "thing", "match": "GET /thing/{id}", "rate_limit": "each"}],
-        {"on": "GET /thing/a", "do": "stats", "open": True, "merge": True, "reply": {"hits": "${hits}"}},
-        rate_limits=[{"name": "each", "limits": ["1/1h"]}], trusted_proxies=["127.0.0.0/8"])
-
-    def ask(client):
-        return larder.request("GET", "/thing/a", headers={"X-Forwarded-For": client}).status
-    assert [ask("192.0.2.1"), ask("192.0.2.2"), ask("192.0.2.1")] == [200, 200, 429]
-
-
-def test_a_merged_calls_client_cannot_say_who_it_is(larder_factory, moody_app):
-    larder = start(
-        larder_factory, moody_app, [{"name": "thing", "match": "GET /thing/{id}", "rate_limit": "each"}],
-        {"on": "GET /thing/a", "do": "stats", "open": True, "merge": True, "reply": {"hits": "${hits}"}},
-        rate_limits=[{"name": "each", "limits": ["1/1h"]}])
-
-    def ask(client):
-        return larder.request("GET", "/thing/a", headers={"X-Forwarded-For": client}).status
-    assert [ask("192.0.2.1"), ask("192.0.2.2")] == [200, 429]

@@ -68,3 +68,20 @@ def test_explain_needs_the_config_alone(arguments, says):
     for text in says:
         assert text in done.stdout
     assert "hunter2" not in done.stdout
+
+
+@pytest.mark.parametrize("method, says, never", [
+    ("GET", "aliases           the app, then stats", "change"),
+    ("POST", "aliases           warm, invalidate", "change"),
+    ("PUT", "change            no route of the config matches", "aliases")])
+def test_explain_names_aliases_that_come_before_routes(tmp_path, method, says, never):
+    path = tmp_path / "larder.json"
+    path.write_text(json.dumps({
+        "listen": "127.0.0.1:0", "upstreams": {"app": {"server": "127.0.0.1:1"}}, "aliases": [
+            {"on": "GET /health", "do": "stats", "open": True, "merge": True, "reply": {}},
+            {"on": "POST /health", "do": "warm", "open": True, "when": {"query.a": "1"},
+             "with": {"urls": ["/"]}},
+            {"on": "POST /health", "do": "invalidate", "open": True, "with": {"all": True}}]}))
+    done = subprocess.run([BINARY, "-c", str(path), "--explain", method, "/health?a=2"],
+                          capture_output=True, text=True, timeout=30, check=True)
+    assert says in done.stdout and never not in done.stdout, done.stdout

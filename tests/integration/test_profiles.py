@@ -127,3 +127,13 @@ def test_each_file_of_conf_fits_the_schema_and_each_of_its_profiles_is_good(path
         done = run("-t", "-c", str(path), *(["-p", profile] if profile else []), **told)
         assert done.returncode == 0, done.stderr
         assert not profile or f"profile   {profile}" in done.stdout
+
+
+def test_an_aliass_status_may_be_told_and_its_reply_may_have_a_member_env(tmp_path):
+    """{"env": NAME} alone is a variable's value; beside others "env" is what the app said."""
+    alias = {"on": "GET /health", "do": "stats", "open": True, "status": {"env": "STATUS"},
+             "reply": {"app": {"env": "production", "details": 1}, "env": "production", "result": 2}}
+    done = run("-t", "-c", write(tmp_path, dict(config(), aliases=[alias])), DB_HOST="h", STATUS="203")
+    assert done.returncode == 0, done.stderr
+    done = run("-t", "-c", write(tmp_path, dict(config(), aliases=[alias])), DB_HOST="h", STATUS="204")
+    assert "one that has a body (told by $STATUS" in done.stderr

@@ -45,7 +45,8 @@ unsigned upstream_error_status(enum upstream_error e);  /* 502, 503 or 504 */
 
 /* Callbacks, all from the loop, never before exchange_start() has returned. */
 struct exchange_ops {
-    /* An interim head (1xx, but not 101), before the final one; valid in this call only. */
+    /* An interim head (1xx, but not 101), before the final one; valid in this call only. NULL: they
+     * are of no use. */
     void (*on_interim)(void *arg, const struct head *h);
     /* The final head (never a 1xx, but 101 where it was asked for: then exchange_tunnel_start()
      * must follow); valid until on_end/on_error/cancel. */
