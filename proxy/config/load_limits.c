@@ -363,11 +363,12 @@ static bool has_policy(const struct rate_limit *l, struct span name)
 }
 
 /* One answer may tell of several limits: their policies must not be taken for each other. */
-static void check_others(struct reading *r, const struct json *j, const struct rate_limit *l)
+static void check_others(struct reading *r, const struct json *j, const struct rate_limit *l,
+                         const struct rate_class *class)
 {
     struct quoted q;
-    for (unsigned i = 0; i < l->classes[0].policy_count; i++) {
-        struct span name = l->classes[0].policies[i].name;
+    for (unsigned i = 0; i < class->policy_count; i++) {
+        struct span name = class->policies[i].name;
         for (unsigned n = 0; name.len && n < l->index; n++)
             if (has_policy(&r->config->rate_limits[n], name))
                 reading_fail(r, j,
@@ -392,8 +393,8 @@ void load_rate_limits(struct reading *r, const struct json *j, void *into)
         struct rate_limit *l = &c->rate_limits[c->rate_limit_count];
         l->index = (uint16_t)c->rate_limit_count++;
         read_one(r, e, l);
-        if (l->classes)
-            check_others(r, e, l);
+        for (unsigned i = 0; l->classes && i < l->class_count; i++)
+            check_others(r, e, l, &l->classes[i]);
     }
 }
 

@@ -70,3 +70,15 @@ struct span route_shown_target(const struct route *r, const struct head *h, stru
         buf_add_str(block, "?***");
     return block->failed ? SPAN_LIT("***") : buf_span(block);
 }
+
+const struct route *route_shown_as(const struct route *routes, unsigned count,
+                                   const struct route *r, const struct head *h)
+{
+    struct route_captures captures;
+    if (r && r != &routes[count - 1])
+        return r;
+    for (unsigned i = 0; i + 1 < count; i++)
+        if (routes[i].hides_target && route_takes_path(&routes[i], h->path, &captures))
+            return &routes[i];
+    return r;
+}

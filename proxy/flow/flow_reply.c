@@ -243,12 +243,14 @@ void flow_log(struct flow *f)
     uint64_t us = mono_now_us() - f->started_us;
     const struct route *r = f->l.route;
     buf_init_fixed(&target, block, sizeof(block));
+    const struct config *c = f->w->config;
+    const struct route *shown = route_shown_as(c->routes, c->route_count, r, f->head);
     if (!r) /* refused before it was routed: the last route takes all */
-        r = &f->w->config->routes[f->w->config->route_count - 1];
+        r = &c->routes[c->route_count - 1];
     count_outcome(f, &f->w->routes[r->index], us);
     struct access_record rec = {.time_unix_ms = unix_now_ms(),
                                 .method = f->head->method_text,
-                                .target = route_shown_target(f->l.route, f->head, &target),
+                                .target = route_shown_target(shown, f->head, &target),
                                 .client = f->gate ? gate_peer(f->gate) : span_of(NULL, 0),
                                 .route = r->name,
                                 .key =

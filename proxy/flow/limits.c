@@ -204,6 +204,7 @@ void limits_tell(struct limits *l, const struct limits_check *c, const struct ro
     char target_block[512];
     struct buf target;
     buf_init_fixed(&target, target_block, sizeof(target_block));
+    route = route_shown_as(l->config->routes, l->config->route_count, route, h);
     struct span shown = route_shown_target(route, h, &target);
     for (unsigned i = 0; i < c->count; i++) {
         char block[RATE_POLICIES_MAX * 140];

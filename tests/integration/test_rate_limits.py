@@ -429,6 +429,19 @@ def test_a_refusal_is_told_without_what_is_secret_in_its_path(limited):
     assert not any("hush" in line for line in larder.whole_log())
 
 
+def test_a_secret_target_is_one_by_any_method(limited):
+    """A browser's preflight has the whole URL."""
+    larder = limited(limit("1/1h"), thing(key=["path.id", {"param": "query.t", "secret": True}]))
+    assert ask(larder, "/thing/x?t=hush", "OPTIONS", times=2) == [200, 429]
+    assert ask(larder, "/thing/x?t=hush", "TRACE") == [501]
+    assert ask(larder, "/thing/x?t=hush", Expect="the-worst") == [417]
+    assert ask(larder, "/other?t=seen") == [429]
+    targets = [line["url.original"] for line in larder.access_lines(5)]
+    assert targets == ["/thing/x?***"] * 4 + ["/other?t=seen"]
+    larder.wait_until(lambda: told(larder))
+    assert not any("hush" in line for line in larder.whole_log())
+
+
 def test_a_small_table_keeps_whom_it_refuses(limited):
     larder = limited(limit("10/1h", max_clients=20), trusted_proxies=["127.0.0.1"])
     assert ask(larder, client="203.0.113.1", times=11) == [200] * 10 + [429]

@@ -244,6 +244,10 @@ bool route_hides_target(const struct route *r);
 /* The target as logs may show it: without values where it hides some. <r>: NULL before it is known;
  * <block>: empty, used where it has to be written anew. */
 struct span route_shown_target(const struct route *r, const struct head *h, struct buf *block);
+/* Whose rules say what may be shown of a request: <r>'s; where that is NULL, or the last, which
+ * takes all (a preflight, another method), those of a route that has a secret at that path. */
+const struct route *route_shown_as(const struct route *routes, unsigned count,
+                                   const struct route *r, const struct head *h);
 
 /* A canonical form of <value>, as its declaration says; false (and <out> as it was): not of its
  * type. */

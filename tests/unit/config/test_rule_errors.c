@@ -133,6 +133,10 @@ static const struct {
      "choose another"},
     {"'name':'a','limits':['1/1s']", ",{'name':'b','limits':[{'rate':'1/1s','name':'a-1s'}]}",
      ".rate_limits[1]", "another name"},
+    {"'name':'a','limits':['1/1s']",
+     ",{'name':'b','limits':['1/1s'],'class':'header.X','classes':{'t':[{'rate':'1/1s',"
+     "'name':'a-1s'}]}}",
+     ".rate_limits[1]", "another name"},
 };
 
 static const struct {
