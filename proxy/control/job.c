@@ -17,14 +17,14 @@ static bool is_ended(const struct job *j)
     return j->state == JOB_DONE || j->state == JOB_CANCELLED || j->state == JOB_FAILED;
 }
 
-/* Old ones go: so many are kept, and so long. */
+/* Old ones go, before another comes: so many are kept with it, and so long. */
 static void clean_up(struct control *c)
 {
     unsigned n = 0;
     uint64_t now = mono_now_us();
     list_for_each_safe (it, next, &c->jobs) {
         struct job *j = container_of(it, struct job, link);
-        bool is_old = is_ended(j) && (++n > KEPT_MAX || now - j->ended_us > KEEP_US);
+        bool is_old = is_ended(j) && (++n >= KEPT_MAX || now - j->ended_us > KEEP_US);
         if (is_old && list_is_empty(&j->streams))
             job_free(j);
     }
