@@ -236,6 +236,7 @@ struct job_item *job_source_item(struct job *j); /* the request for the values n
 bool job_retry(struct job *j);                   /* false: nothing has failed */
 void job_fail(struct job *j, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 unsigned job_failed(const struct job *j);
+bool job_found_nobody(const struct job *j); /* something failed because no app was there to ask */
 void job_write(const struct job *j, struct json_writer *w, const char *name, bool with_items);
 void jobs_write(const struct control *c, struct json_writer *w); /* figures of all jobs */
 void jobs_stop(struct control *c);

@@ -130,6 +130,17 @@ unsigned job_failed(const struct job *j)
     return n;
 }
 
+bool job_found_nobody(const struct job *j)
+{
+    bool found_nobody = j->state == JOB_FAILED && j->source;
+    for (unsigned i = 0; i < j->count; i++) {
+        const struct job_item *item = &j->items[i];
+        bool is_gateways = item->status >= 502 && item->status <= 504;
+        found_nobody |= item->is_done && (item->error || is_gateways);
+    }
+    return found_nobody;
+}
+
 /* --- as people see it --- */
 
 static void write_item(struct json_writer *w, const struct job_item *i)

@@ -8,12 +8,15 @@
 
 enum { TICK_MS = 1000, AFTER_INVALIDATION_MS = 1000, SAVE_EVERY_MS = 60000 };
 enum { REDIS_TICK_MS = 20, REDIS_WAIT_MS = 2000 };
+enum { AGAIN_FIRST_MS = 1000, AGAIN_MAX_MS = 32000, AGAIN_FOR_MS = 300000 };
 
 struct planned {
     const struct warm_config *config;
     int64_t at_unix_ms; /* by the clock; 0: not */
     mono_ms every_at;   /* 0: not */
     mono_ms invalidation_at;
+    mono_ms again_at, again_until; /* of the start's job; 0: not */
+    unsigned again_ms;
     char last[32]; /* id of its last job */
 };
 
@@ -64,6 +67,22 @@ static void start_planned(struct schedule *s, struct planned *p)
     job_start(j);
 }
 
+/* An app that is started together with larder answers seconds later: what it could not be asked
+ * for at the start is asked for again. */
+static void try_start_again(struct schedule *s, struct planned *p, mono_ms now)
+{
+    struct job *j = p->again_at ? job_find(s->control, span_str(p->last)) : NULL;
+    if (p->again_at && (!j || now >= p->again_until || j->state == JOB_CANCELLED))
+        p->again_at = 0;
+    if (!p->again_at || now < p->again_at || j->state == JOB_RUNNING || j->state == JOB_QUEUED)
+        return;
+    p->again_at = 0;
+    if (!job_found_nobody(j) || !job_retry(j))
+        return;
+    p->again_ms = p->again_ms < AGAIN_MAX_MS ? p->again_ms * 2 : AGAIN_MAX_MS;
+    p->again_at = now + p->again_ms;
+}
+
 static bool is_due(mono_ms *at, mono_ms now)
 {
     bool is_it = *at && now >= *at;
@@ -87,9 +106,15 @@ static void start_first(struct schedule *s, mono_ms now)
     if (!s->start_by || !may_start(s, now))
         return;
     s->start_by = 0;
-    for (unsigned i = 0; i < s->count; i++)
-        if (s->planned[i].config->events & WARM_AT_START)
-            start_planned(s, &s->planned[i]);
+    for (unsigned i = 0; i < s->count; i++) {
+        struct planned *p = &s->planned[i];
+        if (!(p->config->events & WARM_AT_START))
+            continue;
+        start_planned(s, p);
+        p->again_ms = AGAIN_FIRST_MS;
+        p->again_at = now + AGAIN_FIRST_MS;
+        p->again_until = now + AGAIN_FOR_MS;
+    }
 }
 
 static void on_tick(void *arg)
@@ -108,6 +133,7 @@ static void on_tick(void *arg)
             p->every_at = now + p->config->every_ms;
         if (is_due(&p->invalidation_at, now) || is_clock || is_every)
             start_planned(s, p);
+        try_start_again(s, p, now);
     }
     if (is_due(&s->save_at, now)) {
         hottest_save(s->control);

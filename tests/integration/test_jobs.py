@@ -1,8 +1,10 @@
 """Warm jobs: what they fetch, how gently, and how they are followed, cancelled and tried again."""
 import contextlib
+import http.server
 import json
 import os
 import socket
+import threading
 
 import pytest
 
@@ -208,6 +210,40 @@ def test_jobs_of_the_config_run_at_start_by_the_clock_after_invalidations_and_by
     assert post(larder, job="named").status == 202
     larder.wait_until(lambda: "named" in names())
     assert post(larder, job="nobody").status == 400
+
+
+def test_what_the_start_could_not_fetch_is_fetched_once_the_app_is_there(larder_factory):
+    """As where both are started together."""
+    asked = []
+
+    class Late(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            asked.append(self.path)
+            self.send_response(404 if self.path == "/no" else 200)
+            self.send_header("Content-Length", "2")
+            self.end_headers()
+            self.wfile.write(b"{}")
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Late, bind_and_activate=False) as late:
+        late.server_bind()
+        larder = larder_factory({
+            "listen": "127.0.0.1:0", "control": {"listen": "127.0.0.1:0"},
+            "upstreams": {"app": {"server": f"127.0.0.1:{late.server_port}"}},
+            "routes": [{"name": "all", "match": "GET /*", "ttl": "1h"}],
+            "warm": [{"name": "first", "urls": ["/yes", "/no"], "on": "start"}]})
+        larder.wait_until(lambda: job(larder, "job-1")["failed"] == 2)
+        assert not asked
+        late.server_activate()
+        thread = threading.Thread(target=late.serve_forever)
+        thread.start()
+        larder.wait_until(lambda: job(larder, "job-1")["warmed"] == 1)
+        assert "hit" in larder.request("GET", "/yes").headers["Cache-Status"]
+        assert asked.count("/yes") == 1
+        late.shutdown()
+        thread.join()
 
 
 def test_the_hottest_keys_of_the_last_run_are_warm_again_after_a_restart(larder_factory, flask_app,
