@@ -243,8 +243,9 @@ void load_control(struct reading *r, const struct json *j, void *into)
     struct control_config *c = &config->control;
     if (!reading_members(r, j, &object_control, c))
         return;
-    c->is_guarded = json_member(j, SPAN_LIT("token")) || json_member(j, SPAN_LIT("tokens")) ||
-                    json_member(j, SPAN_LIT("allow"));
+    c->names_networks = json_member(j, SPAN_LIT("allow"));
+    c->is_guarded = c->names_networks || json_member(j, SPAN_LIT("token")) ||
+                    json_member(j, SPAN_LIT("tokens"));
     if (c->is_guarded)
         return;
     if (c->mount)

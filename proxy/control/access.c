@@ -56,7 +56,10 @@ bool access_is_allowed(struct call *c, unsigned scope)
                               SPAN_ARG(c->token->name), scope_name(scope));
         return true;
     }
-    if (c->is_socket || cidr_contains(cfg->allow, cfg->allow_count, c->peer_addr))
+    /* by a public listener loopback is whoever a proxy on this machine lets through */
+    bool may_by_network = !c->is_public || cfg->names_networks;
+    if (c->is_socket ||
+        (may_by_network && cidr_contains(cfg->allow, cfg->allow_count, c->peer_addr)))
         return true;
     return !call_fail(c, 401, "unauthorized",
                       "send \"Authorization: Bearer TOKEN\", or call from a network in "

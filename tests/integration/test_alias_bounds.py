@@ -43,6 +43,19 @@ def test_the_app_never_sees_larders_tokens(larder_factory, legacy_app):
     assert seen(legacy_app, "/health")["fields"]["Authorization"] == "Bearer of-the-app"
 
 
+def test_loopback_is_who_may_by_the_control_listener_alone(larder_factory, legacy_app):
+    """By a public one everybody comes from there, where a proxy stands before larder: a token does
+    not make it less so.
+    Networks that the file names may call by both."""
+    clear = {"on": "POST /clear", "do": "invalidate", "with": {"all": True}, "reply": 1}
+    for named, status in (({}, 401), ({"allow": ["127.0.0.1"]}, 200)):
+        larder = start(larder_factory, legacy_app, TIMETABLE, clear,
+                       control={"listen": "127.0.0.1:0", "token": "sesame-open", **named})
+        assert post(larder, "/clear", {}).status == status
+        assert post(larder, "/clear", {}, Authorization="Bearer sesame-open").status == 200
+        assert larder.control("GET", "/api/cache/stats").status == 200
+
+
 def test_a_stranger_is_not_told_what_would_be_right(larder_factory, legacy_app):
     """He is told of closed aliases only that they are closed, and the log of him."""
     closed = {"on": "POST /act", "do": "invalidate", "with": {"all": True}, "reply": 1,

@@ -14,8 +14,9 @@ RESOURCES = {"courses": "courses", "faculty": "faculty", "rooms": "rooms", "stud
 
 def start(factory, django, redis=None, prefix=None, fastapi=None, environment=None, routes=None, **more):
     """larder with the file as it is; in memory alone, or with the test's own Redis. Its warm jobs run where a test
-    wants them."""
+    wants them; and tests may steer without an organisation's token, unless they say who may."""
     more.setdefault("warm", [])
+    more.setdefault("control", {"allow": ["127.0.0.1"]})
     if redis:
         more["redis"] = dict({"server": redis.address, "prefix": prefix or f"timetable-{next(prefixes)}",
                               "command_timeout": "5s"}, **more.get("redis", {}))

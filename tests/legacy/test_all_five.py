@@ -111,14 +111,16 @@ def test_all_02_the_app_says_nothing_of_caching(system, app, larder):
     assert not re.search(r"lru_cache|cachetools|flask_caching|redis|CacheManager\(|cache_page", source)
 
 
+TOKENS = {"attendance": {"Authorization": f"Bearer {steps.ENVIRONMENT['LARDER_TOKEN']}"},
+          "timetable": {"Authorization": f"Bearer {campus.TOKEN}"}}
 OLD_ROUTES = [  # system, method, path, body, what the answer looks like
     ("attendance", "GET", "/health", None,
      r'"cache_info":\{"attendance_cache_entries":\d+,"datewise_cache_entries":\d+,"tilldate_cache_entries":\d+,'
      r'"cache_duration_hours":6,"server_time":"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}"\}'),
     ("attendance", "POST", "/clear-cache", None, r"\{.*\}"),
     ("timetable", "GET", "/api/cache/stats", None, r'"redis_hit_rate":[01]\.\d+'),
-    ("timetable", "POST", "/api/cache/invalidate", {"organization_id": "1", "resource_type": "rooms"},
-     r'\{"status":"success","message":"rooms cache invalidated","organization_id":"1"\}'),
+    ("timetable", "POST", "/api/cache/invalidate", {"organization_id": "123", "resource_type": "rooms"},
+     r'\{"status":"success","message":"rooms cache invalidated","organization_id":"123"\}'),
     ("timetable", "POST", "/api/cache/warm", {"organization_id": "123"},
      r'\{"status":"success","message":"Cache warmed successfully","result":\{"config":'),
     ("monitoring", "GET", "/performance/cache", None, r'"hit_rate":\d+\.\d,"cache_size":\d+,"ttl_seconds":'),
@@ -141,7 +143,7 @@ def test_all_03_control_routes_answer_at_their_old_paths(system, app, larder):
     assert system.name not in told or told[system.name]()
     for name, method, path, body, shape in OLD_ROUTES:
         if name == system.name:
-            answer = larder.request(method, path, headers=JSON if body else None,
+            answer = larder.request(method, path, headers={**JSON, **TOKENS.get(name, {})} if method == "POST" else None,
                                     body=json.dumps(body) if body else None)
             assert answer.status == 200 and answer.headers["Content-Type"].startswith("application/json"), path
             assert re.search(shape, answer.body.decode()), (path, answer.body)
@@ -245,7 +247,8 @@ def test_all_08_control_is_for_who_may_and_open_doors_are_told(system, app, lard
     """Only loopback, or a token; an alias that the file opens, and that changes something, is warned of at start."""
     text = without_comments((ROOT / f"conf/legacy/{system.name}.json").read_text())
     config = json.loads(text)
-    assert config["control"]["listen"].startswith("127.0.0.1:") and "allow" not in config["control"]
+    assert config["control"]["listen"].startswith("127.0.0.1:")
+    assert set(config["control"].get("allow", [])) <= {"127.0.0.1", "::1"}
     larder = system.start(larder_factory, app, control={"allow": ["192.0.2.0/24"]})
     assert larder.control("POST", "/api/cache/invalidate", '{"all": true}').status == 401
     assert larder.control("GET", "/api/cache/keys").status == 401

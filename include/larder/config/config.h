@@ -119,9 +119,10 @@ struct token_config {
 struct control_config {
     bool enabled; /* a control listener is configured (default: 127.0.0.1:8081) */
     struct listen_config listen;
-    bool is_guarded;    /* it says itself who may call: by tokens, or by networks */
-    bool mount;         /* also at /api/cache/ and /health/ on the public listeners */
-    struct span socket; /* path of a Unix socket, NUL-terminated; empty: none */
+    bool is_guarded;     /* it says itself who may call: by tokens, or by networks */
+    bool names_networks; /* it has "allow"; else by public listeners no network may call */
+    bool mount;          /* also at /api/cache/ and /health/ on the public listeners */
+    struct span socket;  /* path of a Unix socket, NUL-terminated; empty: none */
     unsigned socket_mode;
     unsigned token_count;
     struct token_config *tokens;
