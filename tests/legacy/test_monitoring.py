@@ -340,7 +340,7 @@ def test_002_29_a_load_test_is_answered_whole(counting, app):
     assert counting.counter("totals.requests") == 400
 
 
-@outside(doc="docs/SCOPE.md", says="larder sends no alerts and draws no dashboard.")
+@missing("larder draws no dashboard yet; the frontend's own finds the state in each answer and at /performance/cache")
 def test_002_30_a_dashboard_finds_the_caches_state_in_each_answer(larder):
     assert is_stored(get(larder))
     hit = get(larder)
@@ -396,7 +396,7 @@ def test_002_35_analytics_by_route_window_and_value(larder):
     assert sum(k["hits"] for k in keys(larder) if "AAPL" in k["key"]) == 1
 
 
-@outside(doc="docs/SCOPE.md", says="larder sends no alerts and draws no dashboard. What watches it reads "
+@outside(doc="docs/SCOPE.md", says="larder sends no alerts, and draws no dashboard yet. What watches it reads "
                                    "`GET /api/cache/stats?window=minute`")
 def test_002_36_who_watches_the_hit_rate_reads_it_over_the_last_minute(larder):
     three_of_four(larder)

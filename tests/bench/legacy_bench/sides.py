@@ -147,6 +147,7 @@ class Pair:
 
     def config(self, ttl_s=None):
         config = legacy_config(self.system, self.upstream_ports())
+        config["control"]["allow"] = ["127.0.0.1", "::1"]  # who measures clears the cache, too
         if self.with_redis:
             config["redis"]["server"] = f"127.0.0.1:{self.redis['larder'].port}"
             config["secret"] = "the secret of a bench"
