@@ -437,7 +437,7 @@ def test_a_secret_target_is_one_by_any_method(limited):
     assert ask(larder, "/thing/x?t=hush", Expect="the-worst") == [417]
     assert ask(larder, "/other?t=seen") == [429]
     targets = [line["url.original"] for line in larder.access_lines(5)]
-    assert targets == ["/thing/x?***"] * 4 + ["/other?t=seen"]
+    assert sorted(targets) == ["/other?t=seen"] + ["/thing/x?***"] * 4
     larder.wait_until(lambda: told(larder))
     assert not any("hush" in line for line in larder.whole_log())
 
