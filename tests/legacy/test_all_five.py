@@ -169,6 +169,8 @@ def orders(path):
     return fail
 
 
+@decides("a failure of Redis or of the store ends in a fetch. Where larder itself has no memory for a request, that one "
+         "gets a clean error, or its connection ends, and the next goes on")
 @ALL_FIVE
 def test_all_05_a_broken_cache_does_not_break_the_app(system, app, larder_factory, own_redis, tmp_path):
     """Redis gone, in the middle of it; no room to store anything; no memory."""
