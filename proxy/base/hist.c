@@ -39,6 +39,12 @@ void hist_merge(struct hist *into, const struct hist *from)
         into->bucket[i] += atomic_load_explicit(&from->bucket[i], memory_order_relaxed);
 }
 
+double hist_average_us(const struct hist *h)
+{
+    uint64_t n = h->count;
+    return n ? (double)h->sum_us / (double)n : 0;
+}
+
 uint64_t hist_quantile_us(const struct hist *h, double q)
 {
     uint64_t total = 0, seen = 0;

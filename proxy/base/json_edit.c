@@ -71,7 +71,7 @@ typedef bool is_whole_fn(const struct json *j);
 
 static bool has_members(const struct json *j, is_whole_fn *is_whole)
 {
-    return j->type == JSON_OBJECT && !is_whole(j);
+    return j->type == JSON_OBJECT && !(is_whole && is_whole(j));
 }
 
 /* What a patch makes of nothing: itself, without its nulls. */

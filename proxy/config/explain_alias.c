@@ -3,20 +3,25 @@
 
 #include <larder/config/alias.h>
 
+void alias_literals_format(const struct alias_test *t, struct buf *out)
+{
+    for (unsigned i = 0; i < t->count; i++) {
+        const struct alias_literal *l = &t->literals[i];
+        struct json scalar = {.type = l->type, .text = l->text};
+        buf_add_str(out, i == 0 ? "" : i + 1 < t->count ? ", " : " or ");
+        if (l->type == JSON_NULL)
+            buf_add_str(out, "absent");
+        else
+            json_format(&scalar, out);
+    }
+}
+
 static void add_tests(const struct alias_test *tests, unsigned count, const char *before,
                       struct buf *out)
 {
     for (unsigned i = 0; i < count; i++) {
         buf_add_fmt(out, "%s" SPAN_FMT " is ", i ? " and " : before, SPAN_ARG(tests[i].text));
-        for (unsigned n = 0; n < tests[i].count; n++) {
-            const struct alias_literal *l = &tests[i].literals[n];
-            struct json scalar = {.type = l->type, .text = l->text};
-            buf_add_str(out, n == 0 ? "" : n + 1 < tests[i].count ? ", " : " or ");
-            if (l->type == JSON_NULL)
-                buf_add_str(out, "absent");
-            else
-                json_format(&scalar, out);
-        }
+        alias_literals_format(&tests[i], out);
     }
 }
 
@@ -28,9 +33,8 @@ static void add_list(const struct span *list, unsigned count, struct buf *out)
 
 static void add_alias(const struct config *c, const struct alias_config *a, struct buf *out)
 {
-    static const char *const actions[] = {"stats", "invalidate", "warm"};
     buf_add_fmt(out, "alias     " SPAN_FMT " -> %s%s", SPAN_ARG(a->text),
-                a->is_merged ? "the app, then " : "", actions[a->action]);
+                a->is_merged ? "the app, then " : "", alias_action_names[a->action]);
     if (a->with_count > 1)
         buf_add_fmt(out, ", %u calls", a->with_count);
     add_tests(a->when, a->when_count, "; when ", out);

@@ -156,7 +156,7 @@ static void read_reply(struct reading *r, const struct json *j, void *into)
     a->reply = reply_template_read(r, j, &context);
 }
 
-static const char *const actions[] = {"stats", "invalidate", "warm", NULL};
+const char *const alias_action_names[] = {"stats", "invalidate", "warm", NULL};
 _Static_assert(ALIAS_STATS == 0 && ALIAS_WARM == 2, "the words are in the enum's order");
 
 #define TESTS_SCHEMA                                                                               \
@@ -174,7 +174,7 @@ static const struct member members[] = {
     {.name = "do",
      .type = MEMBER_CHOICE,
      .offset = AT(action),
-     .words = actions,
+     .words = alias_action_names,
      .is_required = true,
      .doc = "what is done: write \"stats\", \"invalidate\" or \"warm\""},
     {.name = "open",

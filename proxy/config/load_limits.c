@@ -20,13 +20,19 @@ static bool is_name(struct span s)
     return is_good;
 }
 
+static void fail_name(struct reading *r, const struct json *j)
+{
+    struct quoted q;
+    reading_fail(r, j, "\"%s\" is no name; write 1 to %d letters, digits, _ - or .",
+                 quote(j->text, &q), NAME_MAX_BYTES);
+}
+
 static void read_name(struct reading *r, const struct json *j, void *into)
 {
     struct rate_limit *l = into;
     struct quoted q;
     if (j->type != JSON_STRING || !is_name(j->text)) {
-        reading_fail(r, j, "\"%s\" is no name; write 1 to %d letters, digits, _ - or .",
-                     quote(j->text, &q), NAME_MAX_BYTES);
+        fail_name(r, j);
         return;
     }
     if (span_eq(j->text, SPAN_LIT("off")))
@@ -40,10 +46,18 @@ static void read_name(struct reading *r, const struct json *j, void *into)
 
 /* --- who asks --- */
 
-/* Its value is known before any of the body is. */
-static bool is_of_head(const struct param *p)
+/* One whose value is known before any of the body is. <forms>: what may be written; <others>: what
+ * may be, in place of a part of the body. */
+static void read_head_param(struct reading *r, const struct json *j, struct param *p,
+                            const char *forms, const char *others)
 {
-    return p->source != PARAM_JSON && p->source != PARAM_FORM;
+    if (j->type == JSON_OBJECT)
+        load_jwt(r, j, NULL, p);
+    else if (j->type != JSON_STRING)
+        reading_fail(r, j, "%s", forms);
+    else if (load_param(r, j, NULL, j->text, p) &&
+             (p->source == PARAM_JSON || p->source == PARAM_FORM))
+        reading_fail(r, j, "a limit is looked at before the body is read; %s", others);
 }
 
 static void read_key(struct reading *r, const struct json *j, struct rate_key *key)
@@ -57,16 +71,10 @@ static void read_key(struct reading *r, const struct json *j, struct rate_key *k
         return;
     }
     key->kind = RATE_BY_PARAM;
-    if (j->type == JSON_OBJECT)
-        load_jwt(r, j, NULL, &key->param);
-    else if (j->type != JSON_STRING)
-        reading_fail(r, j,
-                     "write \"client\", \"all\", \"header.X-Api-Key\", \"cookie.session\", "
-                     "\"auth\", \"query.x\", \"path.x\" or {\"jwt\": \"/sub\", \"key\": ...}");
-    else if (load_param(r, j, NULL, j->text, &key->param) && !is_of_head(&key->param))
-        reading_fail(r, j,
-                     "a limit is looked at before the body is read; count by header.X, cookie.x, "
-                     "auth, query.x or path.x");
+    read_head_param(r, j, &key->param,
+                    "write \"client\", \"all\", \"header.X-Api-Key\", \"cookie.session\", "
+                    "\"auth\", \"query.x\", \"path.x\" or {\"jwt\": \"/sub\", \"key\": ...}",
+                    "count by header.X, cookie.x, auth, query.x or path.x");
 }
 
 static void read_by(struct reading *r, const struct json *j, void *into)
@@ -150,7 +158,6 @@ static void read_bucket(struct reading *r, const struct json *j, struct span lim
 {
     struct policy_reading b = {.burst = 0};
     struct span time;
-    struct quoted q;
     if (!reading_members(r, j, &object_rate_policy, &b) || !b.rate.len)
         return;
     p->is_bucket = true;
@@ -158,9 +165,7 @@ static void read_bucket(struct reading *r, const struct json *j, struct span lim
         fail_rate(r, MEMBER(j, "rate"), b.rate);
     p->burst = b.burst ? b.burst : p->count;
     if (b.name.len && !is_name(b.name))
-        reading_fail(r, MEMBER(j, "name"),
-                     "\"%s\" is no name; write 1 to %d letters, digits, _ - or .",
-                     quote(b.name, &q), NAME_MAX_BYTES);
+        fail_name(r, MEMBER(j, "name"));
     p->name = b.name.len ? b.name : make_name(r, limit, SPAN_LIT("burst"));
 }
 
@@ -219,16 +224,10 @@ static void read_class(struct reading *r, const struct json *j, void *into)
 {
     struct rate_limit *l = into;
     l->has_class_param = true;
-    if (j->type == JSON_OBJECT)
-        load_jwt(r, j, NULL, &l->class_param);
-    else if (j->type != JSON_STRING)
-        reading_fail(r, j,
-                     "write \"header.X-User-Type\", \"cookie.x\", \"query.x\" or "
-                     "{\"jwt\": \"/role\", \"key\": {\"file\": path}}");
-    else if (load_param(r, j, NULL, j->text, &l->class_param) && !is_of_head(&l->class_param))
-        reading_fail(r, j,
-                     "a limit is looked at before the body is read; use header.X, cookie.x "
-                     "or a token's claim");
+    read_head_param(r, j, &l->class_param,
+                    "write \"header.X-User-Type\", \"cookie.x\", \"query.x\" or "
+                    "{\"jwt\": \"/role\", \"key\": {\"file\": path}}",
+                    "use header.X, cookie.x or a token's claim");
 }
 
 static void read_classes(struct reading *r, const struct json *j, void *into)

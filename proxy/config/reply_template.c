@@ -99,69 +99,55 @@ static void fail_name(struct naming *n, const char *what, struct buf *hint)
 }
 
 /* Who has figures of their own, by name. */
+static const struct owners {
+    struct span prefix;
+    enum reply_group group;
+    const char *no_owner, *no_figure;
+} owners[] = {
+    {SPAN_LIT("route."), REPLY_OF_ROUTE, "there is no such route; write route.NAME.hits",
+     "a route has no such figure"},
+    {SPAN_LIT("upstream."), REPLY_OF_UPSTREAM,
+     "there is no such upstream; write upstream.NAME.active", "an upstream has no such figure"},
+    {SPAN_LIT("rate_limit."), REPLY_OF_LIMIT,
+     "write rate_limit.NAME.allowed or .refused, of one of \"rate_limits\"",
+     "a rate limit has no such figure"},
+};
+
+/* The name of number <i>; p == NULL: there are not so many. */
 static struct span owner_name(const struct config *c, enum reply_group group, unsigned i)
 {
-    return group == REPLY_OF_ROUTE ? c->routes[i].name : c->upstreams[i].name;
+    if (group == REPLY_OF_ROUTE && i < c->route_count)
+        return c->routes[i].name;
+    if (group == REPLY_OF_UPSTREAM && i < c->upstream_count)
+        return c->upstreams[i].name;
+    if (group == REPLY_OF_LIMIT && i < c->rate_limit_count)
+        return c->rate_limits[i].name;
+    return span_of(NULL, 0);
 }
 
-static bool read_owned(struct naming *n, enum reply_group group, struct span text)
+static bool read_owned(struct naming *n, const struct owners *of, struct span text)
 {
     const struct config *c = n->r->config;
     const char *list[64] = {NULL};
     char block[120];
     struct buf hint;
-    unsigned count = group == REPLY_OF_ROUTE ? c->route_count : c->upstream_count;
+    unsigned count = 0;
     struct span rest = span_of(NULL, 0), owner = span_split(text, '.', &rest), known;
     buf_init_fixed(&hint, block, sizeof(block));
-    for (unsigned i = 0; i < count; i++) {
-        known = owner_name(c, group, i);
-        if (i < array_len(list))
-            list[i] = known.p;
+    for (unsigned i = 0; (known = owner_name(c, of->group, i)).p; i++) {
+        if (count < array_len(list))
+            list[count++] = known.p;
         if (!split_owner(text, known, &rest))
             continue;
         n->v->index = (int)i;
-        if (set_name(n, group, rest))
+        if (set_name(n, of->group, rest))
             return true;
-        hint_of_group(&hint, group, rest);
-        fail_name(n,
-                  group == REPLY_OF_ROUTE ? "a route has no such figure"
-                                          : "an upstream has no such figure",
-                  &hint);
+        hint_of_group(&hint, of->group, rest);
+        fail_name(n, of->no_figure, &hint);
         return false;
     }
-    add_hint(&hint, owner, list, count < array_len(list) ? count : array_len(list));
-    fail_name(n,
-              group == REPLY_OF_ROUTE ? "there is no such route; write route.NAME.hits"
-                                      : "there is no such upstream; write upstream.NAME.active",
-              &hint);
-    return false;
-}
-
-static bool is_rate_limit(const struct config *c, struct span name)
-{
-    for (unsigned i = 0; i < c->rate_limit_count; i++)
-        if (span_eq(c->rate_limits[i].name, name))
-            return true;
-    return false;
-}
-
-static bool read_limit(struct naming *n, struct span text)
-{
-    const struct config *c = n->r->config;
-    const char *dot = memrchr(text.p, '.', text.len);
-    const char *list[64] = {NULL};
-    unsigned count = c->rate_limit_count < array_len(list) ? c->rate_limit_count : 64;
-    struct buf hint;
-    char block[120];
-    buf_init_fixed(&hint, block, sizeof(block));
-    n->v->owner = span_of(text.p, dot ? (size_t)(dot - text.p) : text.len);
-    if (dot && is_rate_limit(c, n->v->owner) &&
-        set_name(n, REPLY_OF_LIMIT, behind(text, n->v->owner.len + 1)))
-        return true;
-    for (unsigned i = 0; i < count; i++)
-        list[i] = c->rate_limits[i].name.p;
-    add_hint(&hint, n->v->owner, list, count);
-    fail_name(n, "write rate_limit.NAME.allowed or .refused, of one of \"rate_limits\"", &hint);
+    add_hint(&hint, owner, list, count);
+    fail_name(n, of->no_owner, &hint);
     return false;
 }
 
@@ -222,15 +208,9 @@ static bool read_plain(struct naming *n, struct span text)
 
 static bool read_known(struct naming *n, struct span text)
 {
-    static const struct {
-        struct span prefix;
-        enum reply_group group;
-    } owners[] = {{SPAN_LIT("route."), REPLY_OF_ROUTE}, {SPAN_LIT("upstream."), REPLY_OF_UPSTREAM}};
     for (unsigned i = 0; i < array_len(owners); i++)
         if (span_starts_with(text, owners[i].prefix))
-            return read_owned(n, owners[i].group, behind(text, owners[i].prefix.len));
-    if (span_starts_with(text, SPAN_LIT("rate_limit.")))
-        return read_limit(n, behind(text, strlen("rate_limit.")));
+            return read_owned(n, &owners[i], behind(text, owners[i].prefix.len));
     if (span_starts_with(text, SPAN_LIT("result.")))
         return read_result(n, behind(text, strlen("result.")));
     if (span_starts_with(text, SPAN_LIT("stats/"))) {

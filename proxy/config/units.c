@@ -1,7 +1,8 @@
 /* Numbers with units, addresses, networks. */
 #include "config-internal.h"
 
-#include <arpa/inet.h>
+#include <larder/base/ip.h>
+
 #include <stdio.h>
 
 static bool parse_unit(struct span s, uint64_t *ret_number, struct span *ret_unit)
@@ -65,13 +66,8 @@ static bool is_host(struct span host)
 
 static bool is_ipv6(struct span host)
 {
-    char text[INET6_ADDRSTRLEN];
-    struct in6_addr addr;
-    if (host.len >= sizeof(text))
-        return false;
-    memcpy(text, host.p, host.len);
-    text[host.len] = '\0';
-    return inet_pton(AF_INET6, text, &addr) == 1;
+    uint8_t ip[16];
+    return host.len && memchr(host.p, ':', host.len) && ip_parse(host, ip);
 }
 
 bool address_parse(struct span s, bool may_lack_host, struct address *ret)
@@ -111,20 +107,12 @@ void address_format(const struct address *a, char *out, size_t room)
 
 bool cidr_parse(struct span s, struct cidr *ret)
 {
-    char text[64];
     struct span bits, host = span_split(s, '/', &bits);
     uint64_t prefix = 0;
-    if (host.len == 0 || host.len >= sizeof(text))
-        return false;
-    memcpy(text, host.p, host.len);
-    text[host.len] = '\0';
     memset(ret, 0, sizeof(*ret));
-    bool is_v4 = inet_pton(AF_INET, text, ret->addr + 12) == 1;
-    if (is_v4)
-        ret->addr[10] = ret->addr[11] = 0xff;
-    else if (inet_pton(AF_INET6, text, ret->addr) != 1)
+    if (!ip_parse(host, ret->addr))
         return false;
-    const unsigned most = is_v4 ? 32 : 128;
+    const unsigned most = memchr(host.p, ':', host.len) ? 128 : 32;
     if (!bits.p)
         prefix = most;
     else if (!span_parse_u64(bits, &prefix) || prefix > most)

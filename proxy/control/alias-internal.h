@@ -38,7 +38,7 @@ const char *alias_place_of(const struct param *p);
 struct alias_figures {
     struct control *control;
     struct call *call;
-    struct route_counters *sum, *one, *scratch; /* NULL: not yet */
+    struct route_counters *sum, *one; /* NULL: not yet */
     int one_index;
     struct store_stats all, *stored; /* with <sum> */
     bool has_value;                  /* those of one value, for all that are counted by it */

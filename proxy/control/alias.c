@@ -5,7 +5,6 @@
  * there. */
 #include "alias-internal.h"
 
-#include <larder/base/hash.h>
 #include <larder/base/log.h>
 
 #include <stdio.h>
@@ -38,22 +37,15 @@ struct alias_run {
 
 /* --- which one --- */
 
-/* Requests that larder makes itself bear its word: they never meet an alias. */
-static bool is_own(const struct shared *s, const struct head *h)
-{
-    const struct field *f = head_field(h, FIELD_LARDER_WARM);
-    struct span rest;
-    return f && secret_eq(span_split(f->value, ';', &rest), span_of(s->warm_token, 32));
-}
-
 bool alias_takes(const struct shared *s, const struct head *h)
 {
     const struct config *c = s->config;
     struct route_captures captures;
+    struct span word;
     for (unsigned i = 0; i < c->alias_count; i++)
         if (route_takes(c->aliases[i].on, h, &captures) ||
             (h->method == METHOD_OPTIONS && alias_takes_preflight(&c->aliases[i], h)))
-            return !is_own(s, h);
+            return !shared_is_own(s, h, &word);
     return false;
 }
 

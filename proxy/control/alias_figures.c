@@ -50,12 +50,11 @@ static bool add_up(struct alias_figures *f)
     const struct shared *s = f->control->shared;
     if (f->sum)
         return true;
-    f->sum = malloc(3 * sizeof(*f->sum));
+    f->sum = malloc(2 * sizeof(*f->sum));
     f->stored = calloc(s->config->route_count, sizeof(*f->stored));
     if (!f->sum || !f->stored)
         return false;
     f->one = f->sum + 1;
-    f->scratch = f->sum + 2;
     memset((void *)f->sum, 0, sizeof(*f->sum));
     store_stats_read(s->store, &f->all, f->stored);
     for (unsigned i = 0; i < s->config->route_count; i++) {
@@ -94,29 +93,20 @@ static void set_ratio(struct reply_datum *d, uint64_t part, uint64_t all)
     set_real(d, all ? (double)part / (double)all : 0);
 }
 
-static double average_ms(const struct hist *h)
-{
-    uint64_t n = h->count;
-    return n ? (double)h->sum_us / (double)n / 1000 : 0;
-}
-
-static void set_latency(struct alias_figures *f, const struct route_counters *c,
-                        enum reply_name name, struct reply_datum *d)
+static void set_latency(const struct route_counters *c, enum reply_name name, struct reply_datum *d)
 {
     static const double quantiles[] = {0, 0.50, 0.95, 0.99};
     unsigned which = (name - REPLY_LATENCY_HIT_AVG) / 4, what = (name - REPLY_LATENCY_HIT_AVG) % 4;
-    struct hist *h = &f->scratch->hit_time;
-    memset((void *)h, 0, sizeof(*h));
-    if (which != 1)
-        hist_merge(h, &c->hit_time);
-    if (which != 0)
-        hist_merge(h, &c->miss_time);
-    set_real(d, what ? (double)hist_quantile_us(h, quantiles[what]) / 1000 : average_ms(h));
+    struct hist all;
+    const struct hist *h = which == 0 ? &c->hit_time : which == 1 ? &c->miss_time : &all;
+    if (h == &all)
+        counters_all_times(c, &all);
+    set_real(d, (what ? (double)hist_quantile_us(h, quantiles[what]) : hist_average_us(h)) / 1000);
 }
 
 static void set_speedup(const struct route_counters *c, struct reply_datum *d)
 {
-    double hit = average_ms(&c->hit_time), miss = average_ms(&c->miss_time);
+    double hit = hist_average_us(&c->hit_time), miss = hist_average_us(&c->miss_time);
     set_real(d, hit > 0 ? miss / hit : 0);
 }
 
@@ -244,7 +234,7 @@ static bool set_of_route(struct alias_figures *f, const struct reply_value *v,
         break;
     default:
         if (v->name >= REPLY_LATENCY_HIT_AVG && v->name <= REPLY_LATENCY_ALL_P99)
-            set_latency(f, c, v->name, d);
+            set_latency(c, v->name, d);
         else
             set_stored(v->index < 0 ? &f->all : &f->stored[v->index], v->name, d);
     }
@@ -293,16 +283,20 @@ static void set_of_redis(const struct alias_figures *f, enum reply_name name, st
 
 static void set_of_jobs(const struct alias_figures *f, enum reply_name name, struct reply_datum *d)
 {
-    enum job_state state = name == REPLY_QUEUED ? JOB_QUEUED : JOB_RUNNING;
-    uint64_t n = 0;
-    if (name == REPLY_DONE || name == REPLY_FAILED) {
-        set_count(d,
-                  name == REPLY_DONE ? f->control->jobs_ended.done : f->control->jobs_ended.failed);
-        return;
-    }
-    list_for_each_safe (it, next, &f->control->jobs)
-        n += container_of(it, struct job, link)->state == state;
-    set_count(d, n);
+    struct jobs_figures j;
+    jobs_figures_read(f->control, &j);
+    set_count(d, name == REPLY_QUEUED    ? j.queued
+                 : name == REPLY_RUNNING ? j.running
+                 : name == REPLY_DONE    ? j.done
+                                         : j.failed);
+}
+
+static void set_of_limit(const struct alias_figures *f, const struct reply_value *v,
+                         struct reply_datum *d)
+{
+    struct limits_figures l;
+    limits_figures_read(f->control->shared->limits, (unsigned)v->index, mono_now_ms(), &l);
+    set_count(d, v->name == REPLY_ALLOWED ? l.allowed : l.refused);
 }
 
 static void set_of_instance(struct alias_figures *f, enum reply_name name, struct reply_datum *d)
@@ -333,15 +327,10 @@ static const struct json *whole_stats(struct alias_figures *f)
 static bool set_of_stats(struct alias_figures *f, const struct reply_value *v,
                          struct reply_datum *d)
 {
-    const struct json *root = whole_stats(f), *j;
+    const struct json *root = whole_stats(f);
     if (!root)
         return false;
-    if (v->group == REPLY_OF_STATS) {
-        j = json_pointer(root, v->pointer);
-    } else {
-        j = json_member(json_member(root, SPAN_LIT("rate_limits")), v->owner);
-        j = json_member(j, v->name == REPLY_ALLOWED ? SPAN_LIT("allowed") : SPAN_LIT("refused"));
-    }
+    const struct json *j = json_pointer(root, v->pointer);
     d->kind = j ? DATUM_JSON : DATUM_ABSENT;
     d->json = j;
     return true;
@@ -368,6 +357,8 @@ bool alias_figures_value(struct alias_figures *f, const struct reply_value *v,
         set_of_instance(f, v->name, ret);
         return true;
     case REPLY_OF_LIMIT:
+        set_of_limit(f, v, ret);
+        return true;
     case REPLY_OF_STATS:
         return set_of_stats(f, v, ret);
     default:

@@ -3,9 +3,9 @@
  * end-to-end fields, cookies and body go along, and so do the app's own fields on the way back. */
 #include "alias-internal.h"
 
+#include <larder/net/drain.h>
 #include <larder/net/upstream.h>
 
-#include <event2/buffer.h>
 #include <stdlib.h>
 
 enum { HEAD_MAX = 256 * 1024, DEPTH = 64, PATCH_DEPTH = 160 };
@@ -135,14 +135,7 @@ static void on_head(void *arg, const struct head *h)
 static void on_body(void *arg)
 {
     struct alias_app *a = arg;
-    struct evbuffer *body = exchange_body(a->exchange);
-    size_t len = evbuffer_get_length(body);
-    const unsigned char *p = len ? evbuffer_pullup(body, -1) : NULL;
-    if (p)
-        buf_add(&a->body, p, len);
-    else if (len)
-        a->body.failed = a->body.no_memory = true;
-    evbuffer_drain(body, len);
+    drain_to_buf(exchange_body(a->exchange), &a->body);
 }
 
 static void on_end(void *arg)
@@ -151,11 +144,6 @@ static void on_end(void *arg)
     on_body(a);
     a->exchange = NULL;
     a->on_end(a->arg);
-}
-
-static void on_writable(void *arg)
-{
-    (void)arg;
 }
 
 static void on_error(void *arg, enum upstream_error e)
@@ -167,11 +155,8 @@ static void on_error(void *arg, enum upstream_error e)
     a->on_end(a->arg);
 }
 
-static const struct exchange_ops ops = {.on_head = on_head,
-                                        .on_body = on_body,
-                                        .on_end = on_end,
-                                        .on_writable = on_writable,
-                                        .on_error = on_error};
+static const struct exchange_ops ops = {
+    .on_head = on_head, .on_body = on_body, .on_end = on_end, .on_error = on_error};
 
 static struct exchange *start(struct alias_app *a, struct call *c)
 {
@@ -256,53 +241,10 @@ void alias_app_pass(struct alias_app *a, struct call *c)
     buf_add_span(&c->reply, buf_span(&a->body));
 }
 
-static void merge_value(const struct json *target, const struct json *patch, struct buf *out);
-
-static void add_name(struct span name, bool *need_comma, struct buf *out)
-{
-    if (*need_comma)
-        buf_add_char(out, ',');
-    *need_comma = true;
-    json_string_format(name, out);
-    buf_add_char(out, ':');
-}
-
-/* RFC 7396: what the patch does not name stays, null takes away, objects are merged. */
-static void merge_objects(const struct json *target, const struct json *patch, struct buf *out)
-{
-    bool need_comma = false;
-    buf_add_char(out, '{');
-    for (const struct json *t = target ? target->first : NULL; t; t = t->next) {
-        const struct json *p = json_member(patch, t->name);
-        if (p && p->type == JSON_NULL)
-            continue;
-        add_name(t->name, &need_comma, out);
-        if (p)
-            merge_value(t, p, out);
-        else
-            json_format(t, out);
-    }
-    for (const struct json *p = patch->first; p; p = p->next) {
-        if (p->type == JSON_NULL || json_member(target, p->name))
-            continue;
-        add_name(p->name, &need_comma, out);
-        merge_value(NULL, p, out);
-    }
-    buf_add_char(out, '}');
-}
-
-static void merge_value(const struct json *target, const struct json *patch, struct buf *out)
-{
-    if (patch->type != JSON_OBJECT)
-        json_format(patch, out);
-    else
-        merge_objects(target && target->type == JSON_OBJECT ? target : NULL, patch, out);
-}
-
 void alias_app_merge(struct alias_app *a, struct call *c, struct span patch, unsigned status)
 {
     cleanup(json_doc_freep) struct json_doc *own = NULL;
-    cleanup(json_doc_freep) struct json_doc *ours = NULL;
+    cleanup(json_doc_freep) struct json_doc *ours = NULL; /* some of it becomes part of <own> */
     enum err_code rc = json_parse(buf_span(&a->body), NULL, 0, DEPTH, &own, NULL);
     bool is_part = a->status == 206; /* what it is a part of is not known */
     if (is_part || (rc != ERR_NOMEM && (rc || json_root(own)->type != JSON_OBJECT))) {
@@ -321,5 +263,6 @@ void alias_app_merge(struct alias_app *a, struct call *c, struct span patch, uns
     buf_add_span(&c->passed, buf_span(&a->fields));
     buf_add_str(&c->passed, "Cache-Control: no-store\r\n");
     buf_reset(&c->reply);
-    merge_objects(json_root(own), json_root(ours), &c->reply);
+    json_merge_patch(json_edit(own), json_edit(ours), NULL);
+    json_format(json_root(own), &c->reply);
 }

@@ -93,15 +93,7 @@ void alias_test_format(const struct alias_test *t, struct buf *out)
 {
     buf_add_span(out, t->text);
     buf_add_str(out, " must be ");
-    for (unsigned i = 0; i < t->count; i++) {
-        const struct alias_literal *l = &t->literals[i];
-        struct json scalar = {.type = l->type, .text = l->text};
-        buf_add_str(out, i == 0 ? "" : i + 1 < t->count ? ", " : " or ");
-        if (l->type == JSON_NULL)
-            buf_add_str(out, "absent");
-        else
-            json_format(&scalar, out);
-    }
+    alias_literals_format(t, out);
 }
 
 const char *alias_place_of(const struct param *p)

@@ -10,10 +10,9 @@
 
 void stats_write_times(struct json_writer *w, const char *name, const struct hist *h)
 {
-    uint64_t n = h->count;
     json_write_object(w, name);
-    json_write_u64(w, "count", n);
-    json_write_double(w, "avg", n ? (double)h->sum_us / (double)n / 1000 : 0, 3);
+    json_write_u64(w, "count", h->count);
+    json_write_double(w, "avg", hist_average_us(h) / 1000, 3);
     json_write_double(w, "p50", (double)hist_quantile_us(h, 0.50) / 1000, 3);
     json_write_double(w, "p95", (double)hist_quantile_us(h, 0.95) / 1000, 3);
     json_write_double(w, "p99", (double)hist_quantile_us(h, 0.99) / 1000, 3);

@@ -238,7 +238,13 @@ void job_fail(struct job *j, const char *fmt, ...) __attribute__((format(printf,
 unsigned job_failed(const struct job *j);
 bool job_found_nobody(const struct job *j); /* something failed because no app was there to ask */
 void job_write(const struct job *j, struct json_writer *w, const char *name, bool with_items);
-void jobs_write(const struct control *c, struct json_writer *w); /* figures of all jobs */
+/* Of all jobs: now, and of those that have ended, since the start. */
+struct jobs_figures {
+    uint64_t queued, running, items_waiting;
+    uint64_t done, failed, cancelled;
+};
+void jobs_figures_read(const struct control *c, struct jobs_figures *ret);
+void jobs_write(const struct control *c, struct json_writer *w);
 void jobs_stop(struct control *c);
 
 /* job_spec.c: reads what a job fetches from <root> (of POST /api/cache/warm, or of the config);

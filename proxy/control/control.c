@@ -4,6 +4,7 @@
 
 #include <larder/base/hash.h>
 #include <larder/base/log.h>
+#include <larder/net/drain.h>
 
 #include <event2/buffer.h>
 #include <stdarg.h>
@@ -268,14 +269,8 @@ static void on_body(void *arg)
     if (c->is_sent)
         return;
     struct evbuffer *in = gate_body(c->gate);
-    size_t len = evbuffer_get_length(in);
-    if (len) {
-        const unsigned char *bytes = evbuffer_pullup(in, -1);
-        if (bytes)
-            buf_add(&c->body, bytes, len);
-        else
-            c->body.failed = c->body.no_memory = true;
-        evbuffer_drain(in, len);
+    if (evbuffer_get_length(in)) {
+        drain_to_buf(in, &c->body);
         gate_body_taken(c->gate);
     }
     switch (gate_body_state(c->gate)) {

@@ -281,23 +281,31 @@ static void count_end(struct job *j)
     hist_record(&c->jobs_ended.time, j->ended_us - j->started_us);
 }
 
-void jobs_write(const struct control *c, struct json_writer *w)
+void jobs_figures_read(const struct control *c, struct jobs_figures *ret)
 {
-    uint64_t queued = 0, running = 0, waiting = 0;
+    *ret = (struct jobs_figures){.done = c->jobs_ended.done,
+                                 .failed = c->jobs_ended.failed,
+                                 .cancelled = c->jobs_ended.cancelled};
     for (struct list *it = c->jobs.next; it != &c->jobs; it = it->next) {
         const struct job *j = container_of(it, struct job, link);
-        queued += j->state == JOB_QUEUED;
-        running += j->state == JOB_RUNNING;
+        ret->queued += j->state == JOB_QUEUED;
+        ret->running += j->state == JOB_RUNNING;
         if (!is_ended(j))
-            waiting += j->count - j->done - j->running;
+            ret->items_waiting += j->count - j->done - j->running;
     }
+}
+
+void jobs_write(const struct control *c, struct json_writer *w)
+{
+    struct jobs_figures f;
+    jobs_figures_read(c, &f);
     json_write_object(w, "jobs");
-    json_write_u64(w, "queued", queued);
-    json_write_u64(w, "running", running);
-    json_write_u64(w, "done", c->jobs_ended.done);
-    json_write_u64(w, "failed", c->jobs_ended.failed);
-    json_write_u64(w, "cancelled", c->jobs_ended.cancelled);
-    json_write_u64(w, "items_waiting", waiting);
+    json_write_u64(w, "queued", f.queued);
+    json_write_u64(w, "running", f.running);
+    json_write_u64(w, "done", f.done);
+    json_write_u64(w, "failed", f.failed);
+    json_write_u64(w, "cancelled", f.cancelled);
+    json_write_u64(w, "items_waiting", f.items_waiting);
     stats_write_times(w, "duration_ms", &c->jobs_ended.time);
     json_write_object_end(w);
 }

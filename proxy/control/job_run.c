@@ -4,6 +4,7 @@
 #include "control-internal.h"
 
 #include <larder/http/uri.h>
+#include <larder/net/drain.h>
 #include <larder/net/upstream.h>
 
 #include <event2/buffer.h>
@@ -57,9 +58,8 @@ static void keep_body(struct job_item *i, struct evbuffer *body, size_t len)
 {
     struct control *c = i->job->control;
     size_t before = i->answer.len;
-    const unsigned char *p = evbuffer_pullup(body, -1);
-    if (p && c->body_bytes + len <= JOB_BODIES_MAX)
-        buf_add(&i->answer, p, len);
+    if (c->body_bytes + len <= JOB_BODIES_MAX)
+        drain_to_buf(body, &i->answer);
     else
         i->answer.failed = true;
     c->body_bytes += i->answer.len - before;
@@ -82,21 +82,13 @@ static void on_end(void *arg)
     item_done(arg, UPSTREAM_OK);
 }
 
-static void on_writable(void *arg)
-{
-    (void)arg;
-}
-
 static void on_error(void *arg, enum upstream_error e)
 {
     item_done(arg, e);
 }
 
-static const struct exchange_ops item_ops = {.on_head = on_head,
-                                             .on_body = on_body,
-                                             .on_end = on_end,
-                                             .on_writable = on_writable,
-                                             .on_error = on_error};
+static const struct exchange_ops item_ops = {
+    .on_head = on_head, .on_body = on_body, .on_end = on_end, .on_error = on_error};
 
 static void format_head(const struct job_item *i, struct buf *out)
 {
@@ -182,13 +174,7 @@ void job_run(struct job *j)
 static void on_source_body(void *arg)
 {
     struct job_item *i = arg;
-    struct evbuffer *body = exchange_body(i->exchange);
-    size_t len = evbuffer_get_length(body);
-    const unsigned char *p = len ? evbuffer_pullup(body, -1) : NULL;
-    if (p)
-        buf_add(&i->answer, p, len);
-    i->answer.failed |= len && !p;
-    evbuffer_drain(body, len);
+    drain_to_buf(exchange_body(i->exchange), &i->answer);
 }
 
 static void on_source_end(void *arg)
@@ -216,7 +202,6 @@ static void on_source_error(void *arg, enum upstream_error e)
 static const struct exchange_ops source_ops = {.on_head = on_head,
                                                .on_body = on_source_body,
                                                .on_end = on_source_end,
-                                               .on_writable = on_writable,
                                                .on_error = on_source_error};
 
 void job_step_source(struct job *j)

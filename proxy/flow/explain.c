@@ -275,7 +275,6 @@ static void write_limits(struct json_writer *w, const struct config *c, const st
 /* On a public listener these come before all routes; true: there is one. */
 static bool write_aliases(struct json_writer *w, const struct config *c, const struct head *h)
 {
-    static const char *const actions[] = {"stats", "invalidate", "warm"};
     struct route_captures captures;
     bool has_any = false;
     for (unsigned i = 0; i < c->alias_count; i++) {
@@ -288,7 +287,8 @@ static bool write_aliases(struct json_writer *w, const struct config *c, const s
             json_write_array(w, "aliases");
         has_any = true;
         buf_init_fixed(&text, block, sizeof(block));
-        buf_add_fmt(&text, "%s%s", a->is_merged ? "the app, then " : "", actions[a->action]);
+        buf_add_fmt(&text, "%s%s", a->is_merged ? "the app, then " : "",
+                    alias_action_names[a->action]);
         json_write_span(w, NULL, buf_span(&text));
     }
     if (has_any)

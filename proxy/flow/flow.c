@@ -108,13 +108,12 @@ static bool wants_body(const struct flow *f)
  * client's, which is a client's like any other but for what it says of him. */
 static void look_for_warm(struct flow *f)
 {
-    const struct field *field = head_field(f->head, FIELD_LARDER_WARM);
-    struct span rest, token = span_of(f->w->shared->warm_token, 32);
-    if (!field || !secret_eq(span_split(field->value, ';', &rest), token))
+    struct span word;
+    if (!shared_is_own(f->w->shared, f->head, &word))
         return;
-    f->is_for_alias = rest.p && span_eq(span_trim(rest), SPAN_LIT("alias"));
+    f->is_for_alias = span_eq(word, SPAN_LIT("alias"));
     f->is_warm = !f->is_for_alias;
-    f->wants_new = rest.p && span_eq(span_trim(rest), SPAN_LIT("refresh"));
+    f->wants_new = span_eq(word, SPAN_LIT("refresh"));
 }
 
 /* The log tells once for each route and reason what the config could say. */

@@ -7,7 +7,6 @@
 
 /* The client's own address: the peer's, or what trusted proxies say of it. */
 void limits_client_address(const struct config *c, const struct limits_request *r, uint8_t ret[16]);
-void limits_address_format(const uint8_t address[16], char out[46]);
 const struct rate_class *limits_class_of(const struct config *c, const struct rate_limit *l,
                                          const struct limits_request *r);
 void limits_name_client(const struct config *c, const struct rate_limit *l,

@@ -2,6 +2,7 @@
  * all of its limits or by none. */
 #include "limits-internal.h"
 
+#include <larder/base/ip.h>
 #include <larder/base/log.h>
 
 #include <stdlib.h>
@@ -108,7 +109,7 @@ bool limits_prepare(const struct limits *l, const struct rate_limit_set *set,
     if (c->count == 0)
         return false;
     limits_client_address(l->config, r, address);
-    limits_address_format(address, c->client);
+    ip_format(address, c->client);
     return true;
 }
 

@@ -1,36 +1,20 @@
 /* Who asks: the first of a limit's keys that the request has, under an HMAC; and of which class. */
 #include "limits-internal.h"
 
+#include <larder/base/ip.h>
 #include <larder/base/monotime.h>
 
-#include <arpa/inet.h>
-
 enum { WHO_MAX = 8192 };
-
-static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
 
 /* An element of X-Forwarded-For: an address, perhaps with a port, IPv6 perhaps in brackets. */
 static bool parse_address(struct span s, uint8_t ret[16])
 {
-    char text[INET6_ADDRSTRLEN];
-    struct in6_addr v6;
     struct span port, rest, host = span_split(s, ':', &port);
     if (s.len > 1 && s.p[0] == '[')
         s = span_split(span_of(s.p + 1, s.len - 1), ']', &rest);
     else if (port.len && !memchr(port.p, ':', port.len))
         s = host; /* IPv6 has more colons than one */
-    if (s.len == 0 || s.len >= sizeof(text))
-        return false;
-    memcpy(text, s.p, s.len);
-    text[s.len] = '\0';
-    if (inet_pton(AF_INET, text, ret + 12) == 1) {
-        memcpy(ret, mapped, sizeof(mapped));
-        return true;
-    }
-    if (inet_pton(AF_INET6, text, &v6) != 1)
-        return false;
-    memcpy(ret, &v6, 16);
-    return true;
+    return ip_parse(s, ret);
 }
 
 static struct span last_element(struct span *list)
@@ -68,13 +52,6 @@ void limits_client_address(const struct config *c, const struct limits_request *
                 return;
         }
     }
-}
-
-void limits_address_format(const uint8_t address[16], char out[46])
-{
-    bool is_v4 = memcmp(address, mapped, sizeof(mapped)) == 0;
-    if (!inet_ntop(is_v4 ? AF_INET : AF_INET6, is_v4 ? address + 12 : address, out, 46))
-        out[0] = '\0';
 }
 
 /* --- values of the request --- */
@@ -167,7 +144,7 @@ static void add_address(const struct config *c, const struct limits_request *r, 
     enum { IPV6_SITE = 8 }; /* a /64 is one place's own: its hosts choose the rest as they like */
     uint8_t address[16];
     limits_client_address(c, r, address);
-    if (memcmp(address, mapped, sizeof(mapped)) != 0)
+    if (!ip_is_v4(address))
         memset(address + IPV6_SITE, 0, sizeof(address) - IPV6_SITE);
     buf_add_str(out, "client:");
     buf_add(out, address, sizeof(address));

@@ -39,6 +39,16 @@ void shared_fini(struct shared *s)
     limits_free(s->limits);
 }
 
+bool shared_is_own(const struct shared *s, const struct head *h, struct span *ret_word)
+{
+    const struct field *f = head_field(h, FIELD_LARDER_WARM);
+    struct span rest;
+    if (!f || !secret_eq(span_split(f->value, ';', &rest), span_str(s->warm_token)))
+        return false;
+    *ret_word = span_trim(rest);
+    return true;
+}
+
 static void on_refused(void *arg, struct gate *g, unsigned status, const char *why)
 {
     struct worker *w = arg;

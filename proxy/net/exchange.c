@@ -206,7 +206,8 @@ void exchange_on_written(struct exchange *x)
         conn_set_deadline(c, x->is_sent ? x->first_byte_timeout_ms : 0);
     end_tunnel_output(x);
     x->depth++;
-    x->ops->on_writable(x->arg);
+    if (x->ops->on_writable)
+        x->ops->on_writable(x->arg);
     x->depth--;
     if (x->is_dead)
         exchange_free(x);

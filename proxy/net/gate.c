@@ -7,7 +7,8 @@
 
 #include "tls-internal.h"
 
-#include <arpa/inet.h>
+#include <larder/base/ip.h>
+
 #include <event2/bufferevent_ssl.h>
 #include <netinet/in.h>
 #include <stdio.h>
@@ -183,11 +184,7 @@ static void note_peer(struct gate *g)
     } else if (ss.ss_family == AF_INET6) {
         memcpy(g->peer_addr, &((struct sockaddr_in6 *)&ss)->sin6_addr, 16);
     }
-    static const uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
-    if (memcmp(g->peer_addr, mapped, 12) == 0)
-        inet_ntop(AF_INET, g->peer_addr + 12, g->peer, sizeof(g->peer));
-    else
-        inet_ntop(AF_INET6, g->peer_addr, g->peer, sizeof(g->peer));
+    ip_format(g->peer_addr, g->peer);
 }
 
 static bool register_fd(struct gates *gs, struct gate *g)

@@ -20,6 +20,8 @@ struct hist {
 
 void hist_record(struct hist *h, uint64_t us);
 void hist_merge(struct hist *into, const struct hist *from);
+/* In microseconds; 0 when empty. */
+double hist_average_us(const struct hist *h);
 /* The upper end in microseconds of the bucket that holds quantile <q> (0..1); 0 when empty. */
 uint64_t hist_quantile_us(const struct hist *h, double q);
 

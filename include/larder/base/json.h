@@ -63,7 +63,8 @@ void json_canonical_format(const struct json *j, struct buf *out);
 void json_format(const struct json *j, struct buf *out);
 const char *json_type_name(enum json_type t);
 
-/* Changes: <j> and all that is moved belong to one document. Places stay those of the text. */
+/* Changes: what is moved stays in its own document's memory, so that this must live as long. Places
+ * stay those of the text. */
 
 struct json *json_edit(struct json_doc *doc); /* the root, to be changed */
 struct json *json_edit_member(struct json *j, struct span name);
@@ -74,7 +75,7 @@ void json_replace(struct json *j, struct json *value);
 must_check enum err_code json_set_text(struct json_doc *doc, struct json *j, struct span text,
                                        struct span from);
 /* RFC 7396: <target> becomes what <patch> makes of it; <patch> is used up. An object for which
- * is_whole() holds is one value like a string, and no object of members. */
+ * is_whole() holds (NULL: none) is one value like a string, and no object of members. */
 void json_merge_patch(struct json *target, struct json *patch,
                       bool (*is_whole)(const struct json *j));
 

@@ -10,6 +10,7 @@
 enum { ALIASES_MAX = 256, ALIAS_WITH_MAX = 16, ALIAS_ORIGINS_MAX = 32 };
 
 enum alias_action { ALIAS_STATS, ALIAS_INVALIDATE, ALIAS_WARM };
+extern const char *const alias_action_names[]; /* as "do" has them; NULL behind the last */
 
 /* "json.resource_type": ["courses", "rooms"]: the value is one of these. */
 struct alias_test {
@@ -41,5 +42,8 @@ struct alias_config {
     unsigned status;                /* 0: as the call's own, or the app's */
     const struct reply_node *reply; /* NULL: the canonical call's own answer */
 };
+
+/* "a", "b" or absent: the values of a test, for people. */
+void alias_literals_format(const struct alias_test *t, struct buf *out);
 
 #endif

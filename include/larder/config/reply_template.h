@@ -16,7 +16,7 @@ enum reply_group {
     REPLY_OF_ROUTE,        /* figures: of all cached routes, or of the one in <index> */
     REPLY_OF_UPSTREAM,     /* of the one in <index> */
     REPLY_OF_REDIS,        /* redis.keys */
-    REPLY_OF_LIMIT,        /* rate_limit.NAME.allowed: <owner> is NAME */
+    REPLY_OF_LIMIT,        /* of the rate limit in <index> */
     REPLY_OF_JOBS,         /* jobs.running */
     REPLY_OF_INSTANCE,     /* now, uptime */
     REPLY_OF_INVALIDATION, /* matched, removed... */
@@ -112,8 +112,7 @@ struct reply_value {
     struct span text; /* its name as written */
     enum reply_group group;
     enum reply_name name;
-    int index;           /* of a route or an upstream; -1: of all */
-    struct span owner;   /* of a rate limit */
+    int index;           /* of a route, an upstream or a rate limit; -1: of all */
     struct span pointer; /* of REPLY_OF_RESULT and _STATS */
     struct param param;  /* of REPLY_OF_REQUEST */
     bool is_optional;

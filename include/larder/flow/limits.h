@@ -9,6 +9,7 @@
 #ifndef LARDER_FLOW_LIMITS_H
 #define LARDER_FLOW_LIMITS_H
 
+#include <larder/base/ip.h>
 #include <larder/cache/quota.h>
 #include <larder/config/config.h>
 #include <stdatomic.h>
@@ -44,7 +45,7 @@ struct limits_check {
     struct quota_ask ask[ROUTE_RATE_LIMITS_MAX];
     unsigned violated_count; /* policies without room, of limits that are not dry */
     struct span violated[LIMITS_VIOLATED_MAX];
-    char client[46]; /* the address, for the log */
+    char client[IP_TEXT_MAX]; /* the address, for the log */
 };
 
 /* Prepares the question to those of <set> that limit the request; <is_hit>: it costs the app

@@ -63,6 +63,9 @@ struct shared {
 /* Switches, plans and values of <s>, whose config is set. */
 must_check enum err_code shared_init(struct shared *s, struct err *err);
 void shared_fini(struct shared *s);
+/* Has larder itself made this request? Then *ret_word is what it says of it: "refresh", "alias", or
+ * nothing. Any thread. */
+bool shared_is_own(const struct shared *s, const struct head *h, struct span *ret_word);
 
 struct worker *worker_new(unsigned index, struct shared *shared);
 /* Listens on all of config->listen; ports that were 0 are written back into <addresses>. */

@@ -14,10 +14,10 @@ struct event_base;
 struct loop;
 
 struct loop *loop_new(void);
-const char *loop_library_version(void);
+const char *loop_library_version(void); /* libevent's, as linked */
 /* From now on the library clears what it frees: buffers have held what clients sent. Before any
  * loop. */
-void loop_wipe_freed(void); /* libevent's, as linked */
+void loop_wipe_freed(void);
 void loop_free(struct loop *l);
 struct event_base *loop_base(struct loop *l);
 struct mailbox *loop_mailbox(struct loop *l);

@@ -55,7 +55,7 @@ struct exchange_ops {
     void (*on_body)(void *arg);
     /* The answer is whole. Bytes may be left in exchange_body(): take them here. */
     void (*on_end)(void *arg);
-    /* What exchange_send_body() was given has left: room for more. */
+    /* What exchange_send_body() was given has left: room for more. NULL: it is given nothing. */
     void (*on_writable)(void *arg);
     void (*on_error)(void *arg, enum upstream_error e);
 };
