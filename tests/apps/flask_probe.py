@@ -1,23 +1,14 @@
 """What the Flask apps of tests/apps tell their tests: how often each route was called, by its function's name,
-and gates that hold a route's calls back until a test opens them. The apps' own code knows nothing of it."""
-import collections
-import threading
-
+and gates that hold a route's calls back until a test opens them (watched.py). The apps' own code knows nothing of
+it."""
 from flask import jsonify, request
 
-counts = collections.Counter()
-gates = {}
-lock = threading.Lock()
+from watched import did, look, reset, turn
 
 
 def called():
-    if request.path.startswith("/_") or request.endpoint is None:
-        return
-    with lock:
-        counts[request.endpoint] += 1
-        gate = gates.get(request.endpoint)
-    if gate:
-        gate.wait(30)
+    if not request.path.startswith("/_") and request.endpoint is not None:
+        did(request.endpoint)
 
 
 def add_to(app, *states):
@@ -26,26 +17,14 @@ def add_to(app, *states):
 
     @app.get("/_counts")
     def show_counts():
-        with lock:
-            return jsonify(dict(counts))
+        return jsonify(look())
 
-    @app.post("/_hold/<name>")
-    def hold(name):
-        with lock:
-            gates[name] = threading.Event()
-        return "ok"
-
-    @app.post("/_open/<name>")
-    def open_gate(name):
-        with lock:
-            gates.pop(name).set()
-        return "ok"
+    @app.post("/<any(_hold, _open):what>/<name>")
+    def gate(what, name):
+        return jsonify(turn(what, name))
 
     @app.post("/_reset")
-    def reset():
-        with lock:
-            for gate in gates.values():
-                gate.set()
-            for state in (counts, gates, *states):
-                state.clear()
-        return "ok"
+    def forget():
+        for state in states:
+            state.clear()
+        return jsonify(reset())

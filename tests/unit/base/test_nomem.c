@@ -3,24 +3,9 @@
  * whose failure it does not survive. */
 #include "base-test.h"
 
+#include "../failing-memory.h"
+
 #include <unistd.h>
-
-static int allocations_left; /* before the one that fails; below 0: none fails */
-
-static bool fails(void)
-{
-    return allocations_left >= 0 && allocations_left-- == 0;
-}
-
-static void *try_malloc(size_t size)
-{
-    return fails() ? NULL : malloc(size);
-}
-
-static void *try_calloc(size_t count, size_t size)
-{
-    return fails() ? NULL : calloc(count, size);
-}
 
 #define malloc try_malloc
 #define calloc try_calloc

@@ -2,22 +2,7 @@
  * it is said, and nothing leaks. The sources stand in this file, so that their malloc() is ours. */
 #include "reply-test.h"
 
-static int allocations_left = -1; /* before the one that fails; below 0: none fails */
-
-static bool fails(void)
-{
-    return allocations_left >= 0 && allocations_left-- == 0;
-}
-
-static void *try_malloc(size_t size)
-{
-    return fails() ? NULL : malloc(size);
-}
-
-static void *try_calloc(size_t count, size_t size)
-{
-    return fails() ? NULL : calloc(count, size);
-}
+#include "../failing-memory.h"
 
 #define malloc try_malloc
 #define calloc try_calloc

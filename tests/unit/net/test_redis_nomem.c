@@ -4,33 +4,10 @@
  * theirs. */
 #include "redis-test.h"
 
+#include "../failing-memory.h"
+
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
-
-static int allocations_left = -1; /* before the one that fails; below 0: none fails */
-static unsigned failures;
-
-static bool fails(void)
-{
-    bool is_it = allocations_left >= 0 && allocations_left-- == 0;
-    failures += is_it;
-    return is_it;
-}
-
-static void *try_malloc(size_t size)
-{
-    return fails() ? NULL : malloc(size);
-}
-
-static void *try_calloc(size_t count, size_t size)
-{
-    return fails() ? NULL : calloc(count, size);
-}
-
-static char *try_strdup(const char *s)
-{
-    return fails() ? NULL : strdup(s);
-}
 
 #if !defined(__clang__)
 /* With all files in one gcc believes in paths that there are not: a link freed while it is entered,

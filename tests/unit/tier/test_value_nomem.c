@@ -3,17 +3,7 @@
  * malloc() is ours; libcrypto and zlib keep their own. */
 #include "tier-test.h"
 
-static int allocations_left = -1; /* before the one that fails; below 0: none fails */
-
-static bool fails(void)
-{
-    return allocations_left >= 0 && allocations_left-- == 0;
-}
-
-static void *try_malloc(size_t size)
-{
-    return fails() ? NULL : malloc(size);
-}
+#include "../failing-memory.h"
 
 #define malloc try_malloc
 /* NOLINTBEGIN(bugprone-suspicious-include) */
