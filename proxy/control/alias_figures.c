@@ -98,9 +98,8 @@ static void set_latency(const struct route_counters *c, enum reply_name name, st
     static const double quantiles[] = {0, 0.50, 0.95, 0.99};
     unsigned which = (name - REPLY_LATENCY_HIT_AVG) / 4, what = (name - REPLY_LATENCY_HIT_AVG) % 4;
     struct hist all;
-    const struct hist *h = which == 0 ? &c->hit_time : which == 1 ? &c->miss_time : &all;
-    if (h == &all)
-        counters_all_times(c, &all);
+    counters_all_times(c, &all);
+    const struct hist *const of[] = {&c->hit_time, &c->miss_time, &all}, *h = of[which];
     set_real(d, (what ? (double)hist_quantile_us(h, quantiles[what]) : hist_average_us(h)) / 1000);
 }
 
